@@ -1,0 +1,221 @@
+"""The record: one video as a tf.train.Example, for every reader and writer.
+
+Keys follow MediaSequence where it has one
+(https://github.com/google-ai-edge/mediapipe/tree/master/mediapipe/util/sequence);
+times are in microseconds. The features lie once, RGB then flow, as raw bytes
+with dtype and shape beside them, which parses several times faster than lists
+of floats. The parser for training never asks for `segment/...`, the ground
+truth: weak supervision is a property of the schema, not of good will.
+
+Time: snippet t covers frames [t * S, (t + 1) * S) at the feature frame rate,
+S = frames per snippet, so the run of snippets [i, j] is the interval
+[i * S / fps, (j + 1) * S / fps) in seconds.
+"""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+MEDIA_ID = "clip/media_id"
+DURATION = "clip/end/timestamp"
+LABEL_INDEX = "clip/label/index"
+LABEL_STRING = "clip/label/string"
+FEATURES = "I3D/feature/bytes"
+DTYPE = "I3D/feature/bytes/format"
+SHAPE = "I3D/feature/dimensions"
+FPS = "I3D/frame/rate"
+FRAMES_PER_SNIPPET = "I3D/frames_per_snippet"
+SEGMENT_START = "segment/start/timestamp"
+SEGMENT_END = "segment/end/timestamp"
+SEGMENT_INDEX = "segment/label/index"
+SEGMENT_STRING = "segment/label/string"
+
+_STRING = tf.io.FixedLenFeature((), tf.string)
+_VIDEO_SPEC = {
+    MEDIA_ID: _STRING,
+    LABEL_INDEX: tf.io.VarLenFeature(tf.int64),
+    FEATURES: _STRING,
+    DTYPE: _STRING,
+    SHAPE: tf.io.FixedLenFeature((2,), tf.int64),
+    FPS: tf.io.FixedLenFeature((), tf.float32),
+    FRAMES_PER_SNIPPET: tf.io.FixedLenFeature((), tf.int64),
+}
+_GROUND_TRUTH_SPEC = {
+    MEDIA_ID: _STRING,
+    SEGMENT_START: tf.io.VarLenFeature(tf.int64),
+    SEGMENT_END: tf.io.VarLenFeature(tf.int64),
+    SEGMENT_INDEX: tf.io.VarLenFeature(tf.int64),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoRecord:
+    """One video as the converter hands it over.
+
+    Attributes:
+        video_id: name in the annotations.
+        features: [T, D] float array, RGB then flow.
+        labels: names of the actions in the video.
+        label_indices: their class indices, from 1; 0 is the background.
+        segments: ground truth as (start, end, label, label index), seconds.
+        duration: seconds as annotated, or None.
+        fps: frame rate the features were extracted at.
+        frames_per_snippet: frames from one snippet's start to the next.
+    """
+
+    video_id: str
+    features: np.ndarray
+    labels: tuple[str, ...]
+    label_indices: tuple[int, ...]
+    segments: tuple[tuple[float, float, str, int], ...]
+    duration: float | None
+    fps: float
+    frames_per_snippet: int
+
+
+def encode(record):
+    """Returns the serialized Example of a VideoRecord, always the same bytes.
+
+    Features are stored in their array's dtype, float32 or float16.
+    """
+    features = np.ascontiguousarray(record.features)
+    feature = {
+        MEDIA_ID: _bytes([record.video_id]),
+        # 0 stands for a duration that the annotations do not state.
+        DURATION: _ints([to_microseconds(record.duration or 0.0)]),
+        LABEL_INDEX: _ints(record.label_indices),
+        LABEL_STRING: _bytes(record.labels),
+        FEATURES: _bytes([features.tobytes()]),
+        DTYPE: _bytes([features.dtype.name]),
+        SHAPE: _ints(features.shape),
+        FPS: tf.train.Feature(
+            float_list=tf.train.FloatList(value=[record.fps])
+        ),
+        FRAMES_PER_SNIPPET: _ints([record.frames_per_snippet]),
+        SEGMENT_START: _ints(to_microseconds(s[0]) for s in record.segments),
+        SEGMENT_END: _ints(to_microseconds(s[1]) for s in record.segments),
+        SEGMENT_STRING: _bytes(s[2] for s in record.segments),
+        SEGMENT_INDEX: _ints(s[3] for s in record.segments),
+    }
+    example = tf.train.Example(features=tf.train.Features(feature=feature))
+    return example.SerializeToString(deterministic=True)
+
+
+def parse_video(serialized, feature_dim):
+    """Parses what training and inference may see of a record.
+
+    Args:
+        serialized: scalar string tensor.
+        feature_dim: D, the width the records must have.
+
+    Returns:
+        dict of `video_id` (string), `features` [T, D] float32, `num_snippets`
+        int32, `label_indices` [L] int64, `seconds_per_snippet` float32.
+    """
+    parsed = tf.io.parse_single_example(serialized, _VIDEO_SPEC)
+    content = parsed[FEATURES]
+    flat = tf.cond(
+        parsed[DTYPE] == "float16",
+        lambda: tf.cast(tf.io.decode_raw(content, tf.float16), tf.float32),
+        lambda: tf.io.decode_raw(content, tf.float32),
+    )
+    features = tf.ensure_shape(
+        tf.reshape(flat, parsed[SHAPE]), [None, feature_dim]
+    )
+    return {
+        "video_id": parsed[MEDIA_ID],
+        "features": features,
+        "num_snippets": tf.shape(features)[0],
+        "label_indices": tf.sparse.to_dense(parsed[LABEL_INDEX]),
+        "seconds_per_snippet": seconds_per_snippet(
+            parsed[FPS], tf.cast(parsed[FRAMES_PER_SNIPPET], tf.float32)
+        ),
+    }
+
+
+def parse_ground_truth(serialized):
+    """Parses a record's ground truth: for evaluation, never for training.
+
+    Returns:
+        dict of `video_id`, `segments` [N, 2] float64 seconds, `label_indices`
+        [N] int64.
+    """
+    parsed = tf.io.parse_single_example(serialized, _GROUND_TRUTH_SPEC)
+    start, end, index = (
+        tf.sparse.to_dense(parsed[key])
+        for key in (SEGMENT_START, SEGMENT_END, SEGMENT_INDEX)
+    )
+    return {
+        "video_id": parsed[MEDIA_ID],
+        "segments": tf.cast(tf.stack([start, end], axis=-1), tf.float64) / 1e6,
+        "label_indices": index,
+    }
+
+
+def multi_hot(label_indices, num_classes):
+    """Class indices [L] from 1 -> [C] float32, 1 for each action present."""
+    hot = tf.one_hot(label_indices - 1, num_classes, dtype=tf.float32)
+    return tf.reduce_max(
+        tf.concat([hot, tf.zeros([1, num_classes])], axis=0), axis=0
+    )
+
+
+def seconds_per_snippet(fps, frames_per_snippet):
+    """Length of one snippet in seconds."""
+    return frames_per_snippet / fps
+
+
+def to_microseconds(seconds):
+    """Seconds as the whole microseconds that records hold."""
+    return round(seconds * 1e6)
+
+
+def tfds_features(feature_dim, storage_dtype):
+    """The content of features.json, in TensorFlow Datasets' form.
+
+    With it `tfds.builder_from_directory` opens the folder:
+    https://www.tensorflow.org/datasets/external_tfrecord
+    """
+    package = "tensorflow_datasets.core.features"
+
+    def tensor(dtype, shape=(), encoding="none"):
+        dims = {"dimensions": [str(-1 if d is None else d) for d in shape]}
+        content = {"shape": dims, "dtype": dtype, "encoding": encoding}
+        return {
+            "pythonClassName": f"{package}.tensor_feature.Tensor",
+            "tensor": content,
+        }
+
+    return {
+        "pythonClassName": f"{package}.features_dict.FeaturesDict",
+        "featuresDict": {
+            "features": {
+                MEDIA_ID: tensor("string"),
+                DURATION: tensor("int64"),
+                LABEL_INDEX: tensor("int64", (None,)),
+                LABEL_STRING: tensor("string", (None,)),
+                FEATURES: tensor(storage_dtype, (None, feature_dim), "bytes"),
+                DTYPE: tensor("string"),
+                SHAPE: tensor("int64", (2,)),
+                FPS: tensor("float32"),
+                FRAMES_PER_SNIPPET: tensor("int64"),
+                SEGMENT_START: tensor("int64", (None,)),
+                SEGMENT_END: tensor("int64", (None,)),
+                SEGMENT_INDEX: tensor("int64", (None,)),
+                SEGMENT_STRING: tensor("string", (None,)),
+            }
+        },
+    }
+
+
+def _ints(values):
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+
+def _bytes(values):
+    return tf.train.Feature(
+        bytes_list=tf.train.BytesList(
+            value=[v.encode() if isinstance(v, str) else v for v in values]
+        )
+    )
