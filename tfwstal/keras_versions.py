@@ -1,0 +1,65 @@
+"""What differs between Keras 3 and Keras 2.15, the lane of tensorflow-addons.
+
+tensorflow-addons reached its end of life in 2024 and imports with TensorFlow
+2.15 at the latest, whose Keras is 2.15. The rest of the package uses what both
+have.
+"""
+
+import keras
+
+from tfwstal.errors import InputError
+
+
+def scale_loss(optimizer, loss):
+    """The loss, scaled where the optimizer guards float16 gradients."""
+    scale = getattr(optimizer, "scale_loss", None)
+    return loss if scale is None else scale(loss)
+
+
+def make_optimizer(name, learning_rate, weight_decay):
+    """The optimizer of that name, of Keras or of tensorflow-addons.
+
+    Args:
+        name: class name, case aside, such as "adam" or "RectifiedAdam".
+        learning_rate: step size.
+        weight_decay: decoupled weight decay; 0 for none.
+
+    Raises:
+        InputError: if neither knows the name.
+    """
+    known = _optimizer_classes()
+    if name.lower() not in known:
+        raise InputError(
+            f"--optimizer={name}: unknown; there are "
+            f"{', '.join(sorted(known))} (tensorflow-addons adds its own: "
+            "pip install 'tfwstal[addons]')"
+        )
+    arguments = {"learning_rate": learning_rate}
+    if weight_decay:
+        arguments["weight_decay"] = weight_decay
+    try:
+        return known[name.lower()](**arguments)
+    except TypeError:
+        raise InputError(
+            f"--optimizer={name} has no weight decay; "
+            "drop --weight_decay or use adamw"
+        ) from None
+
+
+def _optimizer_classes():
+    modules = [keras.optimizers]
+    try:
+        import tensorflow_addons
+
+        modules.append(tensorflow_addons.optimizers)
+    except ImportError:
+        pass
+    found = {}
+    for module in modules:
+        for name, kind in vars(module).items():
+            if isinstance(kind, type) and hasattr(kind, "apply_gradients"):
+                found[name.lower()] = kind
+    # The base class, and a wrapper that a name alone cannot build.
+    for name in ("optimizer", "lossscaleoptimizer"):
+        found.pop(name, None)
+    return found

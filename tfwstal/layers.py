@@ -1,0 +1,182 @@
+"""What has weights or needs a mask: the parts that the model is made of.
+
+Shapes: `B` videos, `T` snippets, `D` features, `C` actions. The axis of 3 is
+foreground, context, background; class 0 is the background. `valid` [B, T] bool
+tells snippets from padding: whatever stands in the padding, even NaN, changes
+nothing, and every output there is zero.
+"""
+
+import keras
+import tensorflow as tf
+
+
+def zero_padding(values, valid):
+    """Returns `values` [B, T, ...] with the padded snippets set to zero."""
+    shape = tf.concat(
+        [tf.shape(valid), tf.ones([len(values.shape) - 2], tf.int32)], axis=0
+    )
+    # A product would keep NaN, and its gradient too.
+    return tf.where(tf.reshape(valid, shape), values, tf.zeros_like(values))
+
+
+@keras.saving.register_keras_serializable(package="tfwstal")
+class ResidualBlock(keras.layers.Layer):
+    """x = f + ReLU(Conv1D(f)), Section 3.1.
+
+    The convolution starts small, so that x starts near the I3D features f and
+    the class means of f are good first centroids for x.
+
+    Args:
+        kernel_size: snippets the convolution spans.
+        dropout: rate of dropout on the branch that is added.
+    """
+
+    def __init__(self, kernel_size=3, dropout=0.0, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_size = kernel_size
+        self.dropout_rate = dropout
+        self.dropout = keras.layers.Dropout(dropout)
+
+    def build(self, input_shape):
+        """Creates the convolution for features [B, T, D]."""
+        self.conv = keras.layers.Conv1D(
+            input_shape[-1],
+            self.kernel_size,
+            padding="same",
+            activation="relu",
+            kernel_initializer=keras.initializers.VarianceScaling(
+                scale=0.01, mode="fan_avg", distribution="uniform"
+            ),
+            name="conv",
+        )
+        self.conv.build(input_shape)
+        self.built = True
+
+    def call(self, features, valid, training=False):
+        """features [B, T, D], valid [B, T] -> embedding x [B, T, D]."""
+        # Zeros where a lone video would have the convolution's own padding.
+        features = zero_padding(features, valid)
+        added = self.dropout(self.conv(features), training=training)
+        return zero_padding(features + added, valid)
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {
+            **super().get_config(),
+            "kernel_size": self.kernel_size,
+            "dropout": self.dropout_rate,
+        }
+
+
+@keras.saving.register_keras_serializable(package="tfwstal")
+class Attention(keras.layers.Layer):
+    """Attentions a^fg, a^ct, a^bg of each snippet, Section 3.2.
+
+    Args:
+        kind: "softmax", the three sum to one (ACM-Net's reading), or
+            "sigmoid", each is free.
+    """
+
+    def __init__(self, kind="softmax", **kwargs):
+        super().__init__(**kwargs)
+        if kind not in ("softmax", "sigmoid"):
+            raise ValueError(f"kind must be softmax or sigmoid, not {kind!r}")
+        self.kind = kind
+        self.scores = keras.layers.Dense(3, name="scores")
+
+    def build(self, input_shape):
+        """Creates the 1x1 convolution for embeddings [B, T, D]."""
+        self.scores.build(input_shape)
+        self.built = True
+
+    def call(self, embedding, valid):
+        """embedding [B, T, D], valid [B, T] -> attention [B, T, 3] float32."""
+        scores = tf.cast(self.scores(embedding), tf.float32)
+        activate = tf.nn.softmax if self.kind == "softmax" else tf.sigmoid
+        return zero_padding(activate(scores), valid)
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {**super().get_config(), "kind": self.kind}
+
+
+def attention_pool(embedding, attention):
+    """Attention-weighted mean over time, Eq. 1.
+
+    Args:
+        embedding: x, [B, T, D].
+        attention: [B, T, 3], zero at padding.
+
+    Returns:
+        [B, 3, D] float32: x_fg, x_ct, x_bg.
+    """
+    weighted_sum = tf.einsum(
+        "bta,btd->bad", attention, tf.cast(embedding, tf.float32)
+    )
+    total = tf.reduce_sum(attention, axis=1)[..., tf.newaxis]
+    # Sigmoid attentions may all vanish; their mean is then zero, not NaN.
+    return tf.math.divide_no_nan(weighted_sum, total)
+
+
+def masked_top_k_mean(values, num_snippets, divisor):
+    """Mean of the k best values over a video's own snippets, Eq. 3.
+
+    k = max(num_snippets // divisor, 1) for each video. One `top_k` of static
+    size and a mask, several times faster than sorting.
+
+    Args:
+        values: [B, T, C+1].
+        num_snippets: [B] int32, at least 1.
+        divisor: sigma.
+
+    Returns:
+        omega, [B, C+1].
+    """
+    length = values.shape[1] or tf.shape(values)[1]
+    most = (
+        max(length // divisor, 1)
+        if isinstance(length, int)
+        else (tf.maximum(length // divisor, 1))
+    )
+    valid = tf.sequence_mask(num_snippets, length)
+    # The lowest number is never among the k best of at least k valid ones.
+    values = tf.where(valid[..., tf.newaxis], values, values.dtype.min)
+    best = tf.math.top_k(tf.transpose(values, [0, 2, 1]), k=most).values
+    k = tf.maximum(num_snippets // divisor, 1)
+    chosen = tf.sequence_mask(k, most)[:, tf.newaxis, :]  # [B, 1, K]
+    total = tf.reduce_sum(tf.where(chosen, best, 0.0), axis=-1)
+    return total / tf.cast(k, values.dtype)[:, tf.newaxis]
+
+
+@keras.saving.register_keras_serializable(package="tfwstal")
+class CentroidDictionary(keras.layers.Layer):
+    """The learnable dictionary Q of class centroids, Section 3.5.
+
+    Args:
+        num_classes: C, so that Q is [C+1, D].
+    """
+
+    def __init__(self, num_classes, **kwargs):
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def build(self, input_shape):
+        """Creates Q, uniform in [0, 1] (Section 4.1), for [B, T, D]."""
+        self.centroids = self.add_weight(
+            shape=(self.num_classes + 1, input_shape[-1]),
+            initializer=keras.initializers.RandomUniform(0.0, 1.0),
+            # Distances of a few units between vectors of norm 15 would lose
+            # most of their digits in half precision.
+            dtype="float32",
+            name="centroids",
+        )
+        self.built = True
+
+    def call(self, class_logits):
+        """p [B, T, C+1] -> each snippet's centroid, [B, T, D] float32."""
+        recognized = tf.argmax(class_logits, axis=-1, output_type=tf.int32)
+        return tf.gather(tf.convert_to_tensor(self.centroids), recognized)
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {**super().get_config(), "num_classes": self.num_classes}

@@ -1,0 +1,116 @@
+"""The terms of the loss: one pure function for each equation.
+
+Each returns one unweighted value a video, [B]; the model weighs and sums them
+(Eq. 8). `valid` [B, T] bool tells snippets from padding.
+"""
+
+import tensorflow as tf
+
+# The least probability whose logarithm is taken. It lies so low that the
+# gradient of a probability that training drove towards zero still works.
+_TINY = 1e-30
+
+
+def video_targets(actions, kind="multi_hot"):
+    """y_fg, y_ct and y_bg of Eq. 5.
+
+    Foreground: the actions. Context: the actions and the background.
+    Background: the background alone.
+
+    Args:
+        actions: [B, C], 1 for each action in the video.
+        kind: "multi_hot" as printed, or "normalized", each divided by its
+            sum, as all peers do.
+
+    Returns:
+        [B, 3, C+1] float32.
+    """
+    actions = tf.cast(actions, tf.float32)
+    zero = tf.zeros_like(actions[:, :1])
+    one = tf.ones_like(zero)
+    targets = tf.stack(
+        [
+            tf.concat([zero, actions], axis=-1),
+            tf.concat([one, actions], axis=-1),
+            tf.concat([one, tf.zeros_like(actions)], axis=-1),
+        ],
+        axis=1,
+    )
+    if kind == "normalized":
+        # A video without an action has no foreground target to divide.
+        total = tf.reduce_sum(targets, axis=-1, keepdims=True)
+        targets = tf.math.divide_no_nan(targets, total)
+    return targets
+
+
+def classification_loss(video_scores, targets):
+    """Cross-entropy L_cls, Eq. 5.
+
+    Args:
+        video_scores: y hat, [B, C+1], probabilities.
+        targets: y, [B, C+1].
+
+    Returns:
+        [B].
+    """
+    log_scores = tf.math.log(tf.maximum(video_scores, _TINY))
+    return -tf.reduce_sum(targets * log_scores, axis=-1)
+
+
+def semantic_loss(embedding, centroids, valid):
+    """Mean distance of snippets to their class's centroid, L_smt, Eq. 6.
+
+    The norm is Euclidean, not squared. Its gradient at distance zero, where
+    none exists, is zero.
+
+    Args:
+        embedding: x, [B, T, D].
+        centroids: Q[argmax p(t)], [B, T, D].
+        valid: [B, T].
+
+    Returns:
+        [B].
+    """
+    offset = tf.cast(embedding, tf.float32) - centroids
+    squared = tf.reduce_sum(tf.square(offset), axis=-1)
+    # Both branches of `where` have a gradient; the inner one keeps it finite.
+    positive = squared > 0.0
+    distance = tf.where(
+        positive, tf.sqrt(tf.where(positive, squared, 1.0)), 0.0
+    )
+    return _masked_mean(distance, valid)
+
+
+def guide_loss(
+    foreground_attention,
+    background_activation,
+    valid,
+    reduction="mean",
+    detach=False,
+):
+    """Consistency of attention and activation, L_gui, Eq. 7.
+
+    Args:
+        foreground_attention: a^fg, [B, T].
+        background_activation: z_fg[t, 0], [B, T], after the softmax over
+            classes.
+        valid: [B, T].
+        reduction: "mean" over snippets as printed, or "sum" as the peers.
+        detach: stop the gradient to the attention term; the attention inside
+            z_fg still receives one.
+
+    Returns:
+        [B].
+    """
+    if detach:
+        foreground_attention = tf.stop_gradient(foreground_attention)
+    gap = tf.abs(1.0 - foreground_attention - background_activation)
+    if reduction == "sum":
+        return tf.reduce_sum(tf.where(valid, gap, 0.0), axis=-1)
+    return _masked_mean(gap, valid)
+
+
+def _masked_mean(values, valid):
+    """Mean over each video's own snippets, [B, T] -> [B]."""
+    count = tf.reduce_sum(tf.cast(valid, values.dtype), axis=-1)
+    return tf.reduce_sum(tf.where(valid, values, 0.0), axis=-1) / count

@@ -1,0 +1,271 @@
+"""The two-stream network, its loss and its training step."""
+
+import keras
+import tensorflow as tf
+
+from tfwstal import keras_versions, layers, losses
+
+TERMS = ("cls_fg", "cls_ct", "cls_bg", "smt", "gui")
+
+
+@keras.saving.register_keras_serializable(package="tfwstal")
+class TwoStreamLocalizer(keras.Model):
+    """Two-stream network with a dictionary of class centroids (CVPR 2023).
+
+    Input: `{"features": [B, T, D] float, "num_snippets": [B] int32}`. Snippets
+    at or past `num_snippets` are padding and change nothing. Labels for
+    training: [B, C], 1 for each action in the video.
+
+    Output, a dict; the axis of 3 is foreground, context, background and class
+    0 is the background:
+
+        embedding        [B, T, D]       x
+        attention        [B, T, 3]       a
+        class_logits     [B, T, C+1]     p, the class activation sequence
+        weighted_logits  [B, T, 3, C+1]  a x p, Eq. 2
+        activation       [B, T, 3, C+1]  its softmax over classes: the z that
+                                         Eq. 7, thresholds and Eq. 9 use
+        attention_scores [B, 3, C+1]     y hat^att
+        mil_scores       [B, 3, C+1]     y hat^mil
+        video_scores     [B, 3, C+1]     y hat, Eq. 4
+
+    All are zero at padding.
+
+    Args:
+        num_classes: C, the number of actions.
+        feature_dim: D.
+        kernel_size: snippets the residual block's convolution spans.
+        embedding_dropout: dropout inside the residual block.
+        dropout: dropout before the MIL branch's classifier.
+        attention: "softmax" or "sigmoid".
+        classifier: "own" or "shared": the attention branch's classifier.
+        branches: "both", "attention" or "mil": what Eq. 4 fuses.
+        sigma: top-k divisors of Eq. 3, for the axis of 3.
+        labels: "multi_hot" or "normalized", the targets of Eq. 5.
+        loss_weights: weight of each of TERMS in Eq. 8.
+        guide_reduction: "mean" or "sum" over snippets in Eq. 7.
+        guide_detach: stop Eq. 7's gradient to the attention term.
+        warmup_steps: training steps over which the weight of `smt` rises
+            linearly from 0.
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        feature_dim,
+        kernel_size=3,
+        embedding_dropout=0.0,
+        dropout=0.5,
+        attention="softmax",
+        classifier="own",
+        branches="both",
+        sigma=(8, 2, 2),
+        labels="multi_hot",
+        loss_weights=(1.0, 0.1, 0.1, 0.05, 0.002),
+        guide_reduction="mean",
+        guide_detach=False,
+        warmup_steps=0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        # === Config ===
+        self._arguments = {
+            "num_classes": num_classes,
+            "feature_dim": feature_dim,
+            "kernel_size": kernel_size,
+            "embedding_dropout": embedding_dropout,
+            "dropout": dropout,
+            "attention": attention,
+            "classifier": classifier,
+            "branches": branches,
+            "sigma": tuple(sigma),
+            "labels": labels,
+            "loss_weights": tuple(loss_weights),
+            "guide_reduction": guide_reduction,
+            "guide_detach": guide_detach,
+            "warmup_steps": warmup_steps,
+        }
+        self.num_classes = num_classes
+        self.feature_dim = feature_dim
+        self.branches = branches
+        self.sigma = tuple(sigma)
+        self.labels = labels
+        self.loss_weights = tuple(loss_weights)
+        self.guide_reduction = guide_reduction
+        self.guide_detach = guide_detach
+        self.warmup_steps = warmup_steps
+
+        # === Metrics ===
+        self._trackers = {
+            name: keras.metrics.Mean(name=name) for name in ("loss", *TERMS)
+        }
+
+        # === Layers ===
+        self.residual_block = layers.ResidualBlock(
+            kernel_size, embedding_dropout, name="residual_block"
+        )
+        self.attention = layers.Attention(attention, name="attention")
+        self.dropout = keras.layers.Dropout(dropout)
+        self.classifier = keras.layers.Dense(num_classes + 1, name="classifier")
+        self.pooled_classifier = self.classifier
+        if classifier == "own":
+            self.pooled_classifier = keras.layers.Dense(
+                num_classes + 1, name="pooled_classifier"
+            )
+        self.dictionary = layers.CentroidDictionary(
+            num_classes, name="dictionary"
+        )
+        self.build()
+
+    def build(self, input_shape=None):
+        """Creates the weights; their shapes follow from the constructor."""
+        del input_shape
+        shape = (None, None, self.feature_dim)
+        for layer in (
+            self.residual_block,
+            self.attention,
+            self.classifier,
+            self.pooled_classifier,
+            self.dictionary,
+        ):
+            if not layer.built:
+                layer.build(shape)
+        self.built = True
+
+    @property
+    def centroids(self):
+        """Q, the dictionary of class centroids: a weight, [C+1, D]."""
+        return self.dictionary.centroids
+
+    def call(self, inputs, training=False):
+        """See the class."""
+        num_snippets = tf.cast(inputs["num_snippets"], tf.int32)
+        features = tf.cast(inputs["features"], self.compute_dtype)
+        length = features.shape[1] or tf.shape(features)[1]
+        valid = tf.sequence_mask(num_snippets, length)
+
+        x = self.residual_block(features, valid, training=training)
+        # Attention branch, Section 3.2.
+        a = self.attention(x, valid)  # [B, T, 3]
+        pooled = layers.attention_pool(x, a)  # [B, 3, D]
+        attention_scores = tf.nn.softmax(
+            tf.cast(self.pooled_classifier(pooled), tf.float32)
+        )
+        # MIL branch, Section 3.3.
+        p = self.classifier(self.dropout(x, training=training))
+        p = layers.zero_padding(tf.cast(p, tf.float32), valid)  # [B, T, C+1]
+        z = a[..., tf.newaxis] * p[:, :, tf.newaxis, :]  # [B, T, 3, C+1]
+        omega = [
+            layers.masked_top_k_mean(z[:, :, i], num_snippets, divisor)
+            for i, divisor in enumerate(self.sigma)
+        ]
+        mil_scores = tf.nn.softmax(tf.stack(omega, axis=1))
+        return {
+            "embedding": x,
+            "attention": a,
+            "class_logits": p,
+            "weighted_logits": z,
+            "activation": layers.zero_padding(tf.nn.softmax(z), valid),
+            "attention_scores": attention_scores,
+            "mil_scores": mil_scores,
+            "video_scores": self._fuse(attention_scores, mil_scores),
+        }
+
+    def _fuse(self, attention_scores, mil_scores):
+        """Late fusion, Eq. 4, or one branch alone (Tables 5 and 6)."""
+        # The idle branch keeps a weight of 0, so that its variables have a
+        # gradient, of zero, and no optimizer complains.
+        share = {"both": 0.5, "attention": 1.0, "mil": 0.0}[self.branches]
+        return share * attention_scores + (1.0 - share) * mil_scores
+
+    def loss_terms(self, inputs, actions, outputs):
+        """The unweighted terms of Eq. 8, for each video.
+
+        Args:
+            inputs: as for `call`.
+            actions: [B, C], 1 for each action in the video.
+            outputs: what `call` returned.
+
+        Returns:
+            dict of [B], the keys of TERMS.
+        """
+        valid = tf.sequence_mask(
+            inputs["num_snippets"], tf.shape(outputs["class_logits"])[1]
+        )
+        targets = losses.video_targets(actions, self.labels)
+        scores = outputs["video_scores"]
+        terms = {
+            name: losses.classification_loss(scores[:, i], targets[:, i])
+            for i, name in enumerate(("cls_fg", "cls_ct", "cls_bg"))
+        }
+        terms["smt"] = losses.semantic_loss(
+            outputs["embedding"],
+            self.dictionary(outputs["class_logits"]),
+            valid,
+        )
+        terms["gui"] = losses.guide_loss(
+            outputs["attention"][:, :, 0],
+            outputs["activation"][:, :, 0, 0],
+            valid,
+            self.guide_reduction,
+            self.guide_detach,
+        )
+        return terms
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """L_all, Eq. 8: the mean over the batch of the weighted terms.
+
+        Updates the metrics. In training, the weight of `smt` warms up.
+
+        Raises:
+            ValueError: for sample weights, which the paper has no use for.
+        """
+        if sample_weight is not None:
+            raise ValueError("TwoStreamLocalizer takes no sample weights")
+        terms = {
+            name: tf.reduce_mean(values)
+            for name, values in self.loss_terms(x, y, y_pred).items()
+        }
+        weights = dict(zip(TERMS, self.loss_weights, strict=True))
+        if training and self.warmup_steps:
+            step = tf.cast(
+                tf.convert_to_tensor(self.optimizer.iterations), tf.float32
+            )
+            weights["smt"] *= tf.minimum(step / self.warmup_steps, 1.0)
+        loss = tf.add_n([weights[name] * terms[name] for name in TERMS])
+        num_videos = tf.shape(y)[0]
+        for name, value in (("loss", loss), *terms.items()):
+            self._trackers[name].update_state(value, sample_weight=num_videos)
+        return loss
+
+    @property
+    def metrics(self):
+        """Means over the epoch of the loss and of its unweighted terms."""
+        return list(self._trackers.values())
+
+    def train_step(self, data):
+        """One step: forward, Eq. 8, gradients, update; XLA compiles it."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            outputs = self(x, training=True)
+            loss = self.compute_loss(x, y, outputs, sample_weight)
+            loss = keras_versions.scale_loss(self.optimizer, loss)
+        gradients = tape.gradient(loss, self.trainable_variables)
+        self.optimizer.apply_gradients(
+            zip(gradients, self.trainable_variables, strict=True)
+        )
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def test_step(self, data):
+        """The same loss without training's dropout and warm-up."""
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        self.compute_loss(
+            x, y, self(x, training=False), sample_weight, training=False
+        )
+        return {metric.name: metric.result() for metric in self.metrics}
+
+    def get_config(self):
+        """Constructor arguments."""
+        return {**super().get_config(), **self._arguments}
