@@ -501,7 +501,8 @@ def outer_inner_contrast(z, start, end, inflation=0.2):
     The outer areas are [start - v, start] and [end, end + v], where
     v = inflation * (end - start). Each is averaged over what exists of it
     inside the video, and phi_out is the mean of the sides that exist. Without
-    either side the contrast is 0.
+    either side phi_out is 0: a segment that spans the whole video has nothing
+    to contrast with, and keeps its inner mean.
 
     Args:
         z: [T], the activation of one class.
@@ -518,10 +519,8 @@ def outer_inner_contrast(z, start, end, inflation=0.2):
         _mean_inside_video(z, end, end + v),
     ]
     existing = [side for side in sides if side is not None]
-    if not existing:
-        return 0.0
-    inner = _mean_inside_video(z, start, end)
-    return inner - sum(existing) / len(existing)
+    outer = sum(existing) / len(existing) if existing else 0.0
+    return _mean_inside_video(z, start, end) - outer
 
 
 def tiou(a, b):

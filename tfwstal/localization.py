@@ -1,0 +1,308 @@
+"""From activation sequences to segments, Section 3.7, in TensorFlow ops.
+
+One implementation serves the command, evaluation during training and the
+exported model. Each video is cut to its own snippets first, so a batch answers
+every video exactly as if it were alone.
+
+Positions are real numbers in snippets: snippet t covers [t, t + 1).
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class LocalizationSettings:
+    """How segments are found; the fields are flags of the same names.
+
+    Attributes:
+        alpha: video score below which a class is dropped.
+        beta: weight of the video score in Eq. 9.
+        eta: thresholds that cut proposals.
+        threshold_on: "activation" (z_fg per class), "attention" or "both".
+        score_on: sequence that Eq. 9 integrates, "activation" or "attention".
+        inflation: length of an outer area as a part of the proposal's.
+        samples_per_snippet: the sequences are interpolated to this density.
+        nms: "hard" or "soft".
+        nms_tiou: hard NMS drops what overlaps a better one by more.
+        nms_sigma: soft-NMS multiplies a score by exp(-tIoU^2 / nms_sigma).
+        max_detections: N.
+    """
+
+    alpha: float = 0.1
+    beta: float = 0.2
+    eta: tuple[float, ...] = (0.5,)
+    threshold_on: str = "activation"
+    score_on: str = "activation"
+    inflation: float = 0.2
+    samples_per_snippet: int = 1
+    nms: str = "hard"
+    nms_tiou: float = 0.5
+    nms_sigma: float = 0.3
+    max_detections: int = 1000
+
+
+def localization_settings(config):
+    """The LocalizationSettings among the fields of a Config."""
+    values = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(LocalizationSettings)
+        if hasattr(config, field.name)
+    }
+    if config.branches == "attention":
+        # Without the MIL branch only the attention tells where (Section 4.3).
+        values |= {"threshold_on": "attention", "score_on": "attention"}
+    return LocalizationSettings(**values)
+
+
+def detect(model, inputs, seconds_per_snippet, settings):
+    """Runs the model and localizes the actions of each video.
+
+    Args:
+        model: a TwoStreamLocalizer.
+        inputs: its input, `features` [B, T, D] and `num_snippets` [B].
+        seconds_per_snippet: [B] float32.
+        settings: LocalizationSettings.
+
+    Returns:
+        As `localize`.
+    """
+    outputs = model(inputs, training=False)
+    return localize(
+        outputs, inputs["num_snippets"], seconds_per_snippet, settings
+    )
+
+
+def localize(outputs, num_snippets, seconds_per_snippet, settings):
+    """Localizes the actions of a batch of videos.
+
+    Args:
+        outputs: what the model returned.
+        num_snippets: [B] int32.
+        seconds_per_snippet: [B] float32.
+        settings: LocalizationSettings.
+
+    Returns:
+        dict of `segments` [B, N, 2] seconds, `class_indices` [B, N] int32,
+        `scores` [B, N], best first, and `num_detections` [B] int32, past
+        which the others are zero. N is settings.max_detections.
+    """
+
+    def one_video(video):
+        n = video["num_snippets"]
+        segments, classes, scores = localize_video(
+            video["activation"][:n],
+            video["attention"][:n],
+            video["video_scores"],
+            settings,
+        )
+        count = tf.shape(scores)[0]
+        missing = settings.max_detections - count
+        segments = segments * video["seconds_per_snippet"]
+        return {
+            "segments": tf.pad(segments, [[0, missing], [0, 0]]),
+            "class_indices": tf.pad(classes, [[0, missing]]),
+            "scores": tf.pad(scores, [[0, missing]]),
+            "num_detections": count,
+        }
+
+    most = settings.max_detections
+    return tf.map_fn(
+        one_video,
+        {
+            "activation": outputs["activation"][:, :, 0],
+            "attention": outputs["attention"][:, :, 0],
+            "video_scores": outputs["video_scores"][:, 0],
+            "num_snippets": tf.cast(num_snippets, tf.int32),
+            "seconds_per_snippet": seconds_per_snippet,
+        },
+        fn_output_signature={
+            "segments": tf.TensorSpec([most, 2], tf.float32),
+            "class_indices": tf.TensorSpec([most], tf.int32),
+            "scores": tf.TensorSpec([most], tf.float32),
+            "num_detections": tf.TensorSpec([], tf.int32),
+        },
+    )
+
+
+def localize_video(activation, attention, video_scores, settings):
+    """Localizes the actions of one video, Section 3.7.
+
+    Args:
+        activation: z_fg, [T, C+1].
+        attention: a_fg, [T].
+        video_scores: y hat_fg, [C+1].
+        settings: LocalizationSettings.
+
+    Returns:
+        segments [M, 2] in snippets, class indices [M] int32 from 1, scores
+        [M]; best first, M at most settings.max_detections.
+    """
+    classes = kept_classes(video_scores, settings.alpha)
+    by_class = tf.transpose(tf.gather(activation, classes, axis=1))  # [K, T]
+    by_attention = tf.repeat(attention[tf.newaxis], tf.size(classes), axis=0)
+    by_class, by_attention = (
+        interpolate(sequence, settings.samples_per_snippet)
+        for sequence in (by_class, by_attention)
+    )
+    cut = {
+        "activation": [by_class],
+        "attention": [by_attention],
+        "both": [by_class, by_attention],
+    }[settings.threshold_on]
+    row, first, last = proposals(cut, settings.eta)
+    scored = by_class if settings.score_on == "activation" else by_attention
+    start, end = tf.cast(first, tf.float32), tf.cast(last + 1, tf.float32)
+    contrast = outer_inner_contrast(scored, row, start, end, settings.inflation)
+    kept = tf.gather(classes, row)
+    scores = contrast + settings.beta * tf.gather(video_scores, kept)
+    chosen, scores = suppress(row, start, end, scores, settings)
+    segments = tf.stack([start, end], axis=-1) / settings.samples_per_snippet
+    return tf.gather(segments, chosen), tf.gather(kept, chosen), scores
+
+
+def kept_classes(video_scores, alpha):
+    """Actions with a video score of alpha or more; else the best one.
+
+    Args:
+        video_scores: [C+1], class 0 the background.
+        alpha: threshold.
+
+    Returns:
+        [K] int32 class indices, ascending, K at least 1.
+    """
+    actions = video_scores[1:]
+    passing = tf.where(actions >= alpha)[:, 0]
+    best = tf.argmax(actions)[tf.newaxis]
+    chosen = tf.cond(tf.size(passing) > 0, lambda: passing, lambda: best)
+    return tf.cast(chosen, tf.int32) + 1
+
+
+def interpolate(sequences, density):
+    """Linear interpolation to `density` samples a snippet.
+
+    A value stands at its snippet's centre, and is held before the first and
+    after the last centre; so nothing is shifted.
+
+    Args:
+        sequences: [K, T].
+        density: samples a snippet; 1 changes nothing.
+
+    Returns:
+        [K, T * density].
+    """
+    if density == 1:
+        return sequences
+    length = tf.shape(sequences)[1]
+    samples = tf.cast(tf.range(length * density), tf.float32)
+    position = (samples + 0.5) / density - 0.5
+    position = tf.clip_by_value(position, 0.0, tf.cast(length - 1, tf.float32))
+    left = tf.cast(tf.floor(position), tf.int32)
+    right = tf.minimum(left + 1, length - 1)
+    share = position - tf.floor(position)
+    return (1.0 - share) * tf.gather(sequences, left, axis=1) + (
+        share * tf.gather(sequences, right, axis=1)
+    )
+
+
+def proposals(sequences, thresholds):
+    """The distinct runs of samples at or above any of the thresholds.
+
+    Args:
+        sequences: list of [K, T]; row k of each belongs to the same class.
+        thresholds: eta.
+
+    Returns:
+        row k, first and last sample of each run: [M] int32 each.
+    """
+    stacked = tf.stack(sequences, axis=1)[:, :, tf.newaxis]  # [K, S, 1, T]
+    eta = tf.constant(thresholds, stacked.dtype)[:, tf.newaxis]
+    above = tf.pad(stacked >= eta, [[0, 0], [0, 0], [0, 0], [1, 1]])
+    # Both lists are in the order of row, sequence, threshold and time, so
+    # the i-th start belongs to the i-th end.
+    starts = tf.where(above[..., 1:] & ~above[..., :-1])
+    ends = tf.where(above[..., :-1] & ~above[..., 1:])
+    row, first, last = starts[:, 0], starts[:, -1], ends[:, -1] - 1
+    # Neighbouring thresholds often cut the same run; once is enough.
+    length = tf.cast(tf.shape(stacked)[-1], tf.int64)
+    key, _ = tf.unique((row * length + first) * length + last)
+    row = key // (length * length)
+    first = key // length % length
+    last = key % length
+    return tuple(tf.cast(part, tf.int32) for part in (row, first, last))
+
+
+def outer_inner_contrast(sequences, row, start, end, inflation):
+    """phi_in - phi_out, the Outer-Inner-Contrastive score of Eq. 9.
+
+    Each side's mean is over what of it lies inside the video; a side that
+    lies outside altogether does not count.
+
+    Args:
+        sequences: [K, T], each sample held over its own interval [t, t + 1).
+        row: [M] int32, the sequence that a proposal belongs to.
+        start: [M] float32, in samples.
+        end: [M] float32, in samples.
+        inflation: length of an outer area as a part of the proposal's.
+
+    Returns:
+        [M] float32.
+    """
+    length = tf.cast(tf.shape(sequences)[1], tf.float32)
+    # In float64, since integrals are differences of long running sums.
+    running = tf.pad(
+        tf.cumsum(tf.cast(sequences, tf.float64), axis=1), [[0, 0], [1, 0]]
+    )
+
+    def integral_to(position):
+        whole = tf.cast(tf.floor(position), tf.int32)
+        share = tf.cast(position - tf.floor(position), tf.float64)
+        below = tf.gather_nd(running, tf.stack([row, whole], axis=-1))
+        upper = tf.minimum(whole + 1, tf.shape(sequences)[1])
+        above = tf.gather_nd(running, tf.stack([row, upper], axis=-1))
+        return below + share * (above - below)
+
+    def mean(left, right):
+        exists = right > left
+        width = tf.cast(tf.where(exists, right - left, 1.0), tf.float64)
+        total = integral_to(right) - integral_to(left)
+        value = tf.cast(total / width, tf.float32)
+        return tf.where(exists, value, 0.0), tf.cast(exists, tf.float32)
+
+    margin = inflation * (end - start)
+    inner, _ = mean(start, end)
+    before, has_before = mean(tf.maximum(start - margin, 0.0), start)
+    after, has_after = mean(end, tf.minimum(end + margin, length))
+    outer = tf.math.divide_no_nan(before + after, has_before + has_after)
+    return inner - outer
+
+
+def suppress(row, start, end, scores, settings):
+    """Non-maximum suppression within each class.
+
+    Segments become boxes one unit high, each class at a height of its own:
+    then the boxes' IoU is the segments' tIoU, and classes never overlap.
+
+    Args:
+        row: [M] int32, stands for the class.
+        start: [M] float32.
+        end: [M] float32.
+        scores: [M] float32.
+        settings: LocalizationSettings.
+
+    Returns:
+        indices [N] int32 of the chosen ones and their scores [N], best first;
+        soft-NMS lowers scores.
+    """
+    height = 2.0 * tf.cast(row, tf.float32)
+    boxes = tf.stack([height, start, height + 1.0, end], axis=-1)
+    soft = settings.nms == "soft"
+    return tf.image.non_max_suppression_with_scores(
+        boxes,
+        scores,
+        settings.max_detections,
+        iou_threshold=1.0 if soft else settings.nms_tiou,
+        # TensorFlow multiplies by exp(-IoU^2 / (2 sigma)).
+        soft_nms_sigma=settings.nms_sigma / 2.0 if soft else 0.0,
+    )
