@@ -3,13 +3,8 @@
 Importing the package is enough for `keras.models.load_model` to read a model.
 """
 
-import os
-
-# TensorFlow's start-up notes would bury the one line that a command prints.
-# Set the variable yourself to see them.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-from tfwstal.model import TwoStreamLocalizer  # noqa: E402
+from tfwstal import quiet_start  # noqa: F401  (before TensorFlow)
+from tfwstal.model import TwoStreamLocalizer
 
 __version__ = "0.1.0"
 __all__ = ["TwoStreamLocalizer"]

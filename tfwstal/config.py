@@ -10,6 +10,7 @@ of a command lists the flags which that command looks at.
 """
 
 import dataclasses
+import logging
 import pathlib
 import sys
 import typing
@@ -277,7 +278,12 @@ class Config:
     )
 
     # === Training ===
-    epochs: int = _flag(100, TRAIN, "Passes over the training set.", low=1)
+    epochs: int = _flag(
+        100,
+        TRAIN,
+        "Passes over the training set; 0 writes the untrained model.",
+        low=0,
+    )
     learning_rate: float = _flag(1e-4, TRAIN, "Learning rate.", low=1e-12)
     optimizer: str = _flag(
         "adam",
@@ -463,6 +469,9 @@ def run(main, command):
 
     def guarded(argv):
         del argv
+        # TensorFlow tells of every file it saves.
+        for name in ("absl", "tensorflow"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         try:
             main(
                 Config(

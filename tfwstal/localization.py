@@ -56,22 +56,71 @@ def localization_settings(config):
     return LocalizationSettings(**values)
 
 
-def detect(model, inputs, seconds_per_snippet, settings):
-    """Runs the model and localizes the actions of each video.
+def make_detector(model, settings):
+    """The model and its localization as one graph, traced once for any T.
 
     Args:
         model: a TwoStreamLocalizer.
-        inputs: its input, `features` [B, T, D] and `num_snippets` [B].
-        seconds_per_snippet: [B] float32.
         settings: LocalizationSettings.
 
     Returns:
-        As `localize`.
+        tf.function of `features` [B, T, D], `num_snippets` [B] int32 and
+        `seconds_per_snippet` [B] float32, which returns what `localize` does.
     """
-    outputs = model(inputs, training=False)
-    return localize(
-        outputs, inputs["num_snippets"], seconds_per_snippet, settings
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, model.feature_dim], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None], tf.float32),
+        ]
     )
+    def detector(features, num_snippets, seconds_per_snippet):
+        inputs = {"features": features, "num_snippets": num_snippets}
+        outputs = model(inputs, training=False)
+        return localize(outputs, num_snippets, seconds_per_snippet, settings)
+
+    return detector
+
+
+def localize_dataset(detector, videos, classes):
+    """Localizes videos one by one.
+
+    Args:
+        detector: what `make_detector` returned.
+        videos: iterable of dicts of `video_id`, `features` [T, D],
+            `num_snippets` and `seconds_per_snippet`, as
+            `dataset.whole_videos` gives.
+        classes: action names.
+
+    Yields:
+        (video id, list of {"label", "score", "segment": [start, end]} in
+        seconds, best first).
+    """
+    for video in videos:
+        found = detector(
+            video["features"][tf.newaxis],
+            tf.reshape(video["num_snippets"], [1]),
+            tf.reshape(video["seconds_per_snippet"], [1]),
+        )
+        count = int(found["num_detections"][0])
+        columns = zip(
+            found["class_indices"][0, :count].numpy(),
+            found["scores"][0, :count].numpy(),
+            found["segments"][0, :count].numpy(),
+            strict=True,
+        )
+        yield (
+            video["video_id"].numpy().decode(),
+            [
+                {
+                    "label": classes[index - 1],
+                    "score": float(score),
+                    "segment": [float(second) for second in segment],
+                }
+                for index, score, segment in columns
+            ],
+        )
 
 
 def localize(outputs, num_snippets, seconds_per_snippet, settings):

@@ -1,0 +1,156 @@
+"""Fixtures that several test modules share. Data is generated, not stored."""
+
+import pathlib
+import subprocess
+import sys
+
+# Before TensorFlow, so that its notes stay out of captured output.
+import tfwstal  # isort: skip
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfwstal import dataset_info, schema
+
+ROOT = pathlib.Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data():
+    """The folder of real annotations, features and detections."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the real data is not at {SHARED}")
+    return SHARED
+
+
+@pytest.fixture
+def run_command(tmp_path):
+    """Runs `python -m MODULE ARGS` as a user would, in an empty folder."""
+
+    def run(module, *arguments):
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": str(ROOT),
+                "HOME": str(tmp_path),
+            },
+        )
+
+    return run
+
+
+def random_model(num_classes=3, feature_dim=5, seed=0, **arguments):
+    """A model whose every weight, biases too, is random and of size one."""
+    model = tfwstal.TwoStreamLocalizer(num_classes, feature_dim, **arguments)
+    rng = np.random.default_rng(seed)
+    for weight in model.weights:
+        if "seed" not in weight.name:
+            scale = 1.0 if len(weight.shape) < 2 else 2.0 / weight.shape[-2]
+            weight.assign(rng.normal(0, scale, weight.shape))
+    return model
+
+
+def random_batch(lengths, feature_dim=5, num_classes=3, seed=0, padding=0.0):
+    """Features and labels of videos of the given lengths, in one batch.
+
+    Returns:
+        ({"features" [B, T, D], "num_snippets" [B]}, actions [B, C]); what
+        stands in the padding is `padding`.
+    """
+    rng = np.random.default_rng(seed)
+    features = np.full(
+        (len(lengths), max(lengths), feature_dim), padding, np.float32
+    )
+    for row, length in enumerate(lengths):
+        features[row, :length] = rng.normal(size=(length, feature_dim))
+    actions = rng.integers(0, 2, (len(lengths), num_classes))
+    actions[:, 0] |= actions.sum(axis=1) == 0
+    inputs = {
+        "features": features,
+        "num_snippets": np.asarray(lengths, np.int32),
+    }
+    return inputs, actions.astype(np.float32)
+
+
+def reference_weights(model):
+    """The model's weights under the names that `reference.forward` wants."""
+    layers = {
+        "conv": model.residual_block.conv,
+        "attention": model.attention.scores,
+        "pooled": model.pooled_classifier,
+        "class": model.classifier,
+    }
+    return {
+        f"{name}_{part}": np.asarray(getattr(layer, part), np.float64)
+        for name, layer in layers.items()
+        for part in ("kernel", "bias")
+    }
+
+
+def write_records(folder, videos, classes=("a", "b", "c"), feature_dim=5):
+    """Writes a records folder by hand, one shard a split.
+
+    Args:
+        folder: created.
+        videos: {split: list of schema.VideoRecord}.
+
+    Returns:
+        DatasetInfo.
+    """
+    folder.mkdir()
+    splits = {}
+    for split, records in videos.items():
+        name = dataset_info.shard_name("set", split, 0, 1)
+        with tf.io.TFRecordWriter(str(folder / name)) as writer:
+            for record in records:
+                writer.write(schema.encode(record))
+        size = (folder / name).stat().st_size
+        splits[split] = (dataset_info.Shard(name, len(records), size),)
+    info = dataset_info.DatasetInfo(
+        "set", tuple(classes), feature_dim, "float32", 25.0, 16, splits, {}
+    )
+    info.write(folder)
+    return info
+
+
+def random_record(name, length, labels=(1,), seed=0, feature_dim=5):
+    """A VideoRecord whose one segment spans its first half."""
+    rng = np.random.default_rng([seed, length])
+    names = tuple("abc"[index - 1] for index in labels)
+    return schema.VideoRecord(
+        video_id=name,
+        features=rng.normal(size=(length, feature_dim)).astype(np.float32),
+        labels=names,
+        label_indices=tuple(labels),
+        segments=((0.0, 0.32 * length, names[0], labels[0]),),
+        duration=None,
+        fps=25.0,
+        frames_per_snippet=16,
+    )
+
+
+@pytest.fixture
+def records(tmp_path):
+    """A small set: training videos of 1 to 40 snippets, and a test split."""
+    lengths = [1, 3, 12, 25, 40, 7, 18]
+    write_records(
+        tmp_path / "records",
+        {
+            "train": [
+                random_record(f"train_{n}", n, (1 + i % 3,))
+                for i, n in enumerate(lengths)
+            ]
+            + [random_record("train_two", 30, (1, 3))],
+            "test": [
+                random_record(f"test_{n}", n, (1 + i % 3,))
+                for i, n in enumerate([5, 1, 33, 14])
+            ],
+        },
+    )
+    return tmp_path / "records"

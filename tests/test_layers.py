@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+
+from tfwstal import layers
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3, 4])
+def test_residual_block_is_the_oracle(kernel_size):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(1, 6, 4)).astype(np.float32)
+    block = layers.ResidualBlock(kernel_size)
+    block.build((None, None, 4))
+    kernel = rng.normal(size=(kernel_size, 4, 4)).astype(np.float32)
+    bias = rng.normal(size=4).astype(np.float32)
+    block.conv.kernel.assign(kernel)
+    block.conv.bias.assign(bias)
+
+    x = block(tf.constant(features), tf.fill([1, 6], True))
+
+    np.testing.assert_allclose(
+        x[0], reference.residual_block(features[0], kernel, bias), rtol=1e-5
+    )
+
+
+def test_residual_block_starts_near_the_identity():
+    features = np.random.default_rng(0).normal(size=(2, 50, 64))
+    block = layers.ResidualBlock()
+    x = block(tf.constant(features, tf.float32), tf.fill([2, 50], True))
+    moved = np.linalg.norm(x - features) / np.linalg.norm(features)
+    assert 0 < moved < 0.3
+
+
+def test_zero_padding_removes_nan_from_value_and_gradient():
+    values = tf.Variable([[1.0, np.nan], [2.0, 3.0]])
+    valid = tf.constant([[True, False], [True, True]])
+    with tf.GradientTape() as tape:
+        kept = layers.zero_padding(values, valid)
+    np.testing.assert_array_equal(kept, [[1, 0], [2, 3]])
+    np.testing.assert_array_equal(tape.gradient(kept, values), [[1, 0], [1, 1]])
+
+
+def test_attention_pool_by_hand():
+    # One video, two snippets with one feature each, 2 and 6.
+    embedding = tf.constant([[[2.0], [6.0]]])
+    # Foreground weights 1:3, context only the first, background none.
+    attention = tf.constant([[[0.25, 0.5, 0.0], [0.75, 0.0, 0.0]]])
+    pooled = layers.attention_pool(embedding, attention)
+    # (0.25 * 2 + 0.75 * 6) / 1 = 5;  0.5 * 2 / 0.5 = 2;  0 where all vanish.
+    np.testing.assert_allclose(pooled, [[[5.0], [2.0], [0.0]]])
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 8])
+@pytest.mark.parametrize("seed", range(3))
+def test_masked_top_k_mean_is_a_loop(divisor, seed):
+    rng = np.random.default_rng(seed)
+    lengths = [1, 7, 8, 9, 24]
+    values = rng.normal(size=(5, 24, 3)).astype(np.float32)
+    for row, length in enumerate(lengths):
+        values[row, length:] = 100.0  # must not be seen
+    means = layers.masked_top_k_mean(
+        tf.constant(values), tf.constant(lengths), divisor
+    )
+    for row, length in enumerate(lengths):
+        k = max(length // divisor, 1)
+        for c in range(3):
+            expected = reference.top_k_mean(values[row, :length, c], k)
+            assert float(means[row, c]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_masked_top_k_mean_gradient_is_one_over_k():
+    values = tf.Variable([[[1.0], [5.0], [3.0], [9.0]]])
+    with tf.GradientTape() as tape:
+        mean = layers.masked_top_k_mean(values, tf.constant([3]), 1)
+    # k = 3 of 3 snippets; the fourth is padding.
+    np.testing.assert_allclose(
+        tape.gradient(mean, values)[0, :, 0], [1 / 3, 1 / 3, 1 / 3, 0]
+    )
+
+
+def test_dictionary_looks_up_the_recognized_class():
+    dictionary = layers.CentroidDictionary(2)
+    dictionary.build((None, None, 2))
+    first = np.asarray(dictionary.centroids)
+    assert first.shape == (3, 2)
+    assert (first >= 0).all() and (first <= 1).all()  # Section 4.1
+    dictionary.centroids.assign([[0, 0], [1, 10], [2, 20]])
+    p = tf.constant([[[0.1, 0.0, 0.3], [0.5, 0.0, 0.3]]])
+    np.testing.assert_array_equal(dictionary(p), [[[2, 20], [0, 0]]])
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.ResidualBlock(5, 0.25),
+        layers.Attention("sigmoid"),
+        layers.CentroidDictionary(7),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_config_round_trip_keeps_non_default_arguments(layer):
+    again = type(layer).from_config(layer.get_config())
+    assert again.get_config() == layer.get_config()
+    keep = {"kernel_size": 5, "dropout": 0.25, "kind": "sigmoid"}
+    keep["num_classes"] = 7
+    for name, value in keep.items():
+        assert layer.get_config().get(name, value) == value
+
+
+def test_unknown_attention_is_refused():
+    with pytest.raises(ValueError, match="'linear'"):
+        layers.Attention("linear")

@@ -1,0 +1,87 @@
+"""What watches a training run from outside the training step."""
+
+import keras
+
+from tfwstal import average_precision, dataset, localization
+
+
+class LocalizationEvaluation(keras.callbacks.Callback):
+    """Localizes a split every few epochs and logs its mAP.
+
+    Adds the averages that papers quote, such as `mAP@0.1:0.7`, to the epoch's
+    logs, or the mean over all thresholds where they make none of these. They
+    are for looking: nothing chooses an epoch by them. Put it before the
+    callbacks that write the logs.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        split: the split to localize; its records hold the ground truth.
+        settings: LocalizationSettings.
+        tiou_thresholds: thresholds of the mAP.
+        every: epochs between evaluations.
+    """
+
+    def __init__(
+        self, info, data_dir, split, settings, tiou_thresholds, every=1
+    ):
+        super().__init__()
+        self._info, self._data_dir, self._split = info, data_dir, split
+        self._settings, self._every = settings, every
+        self._thresholds = tiou_thresholds
+        self._truth = average_precision.Instances(
+            *_columns(dataset.ground_truth(info, data_dir, split))
+        )
+        self._detector = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Evaluates after every `every`-th epoch."""
+        if logs is None:
+            return
+        # All epochs have the columns, since CSV files want them from the
+        # first line on.
+        logs.update(dict.fromkeys(self._names(), float("nan")))
+        if (epoch + 1) % self._every == 0:
+            logs.update(self._evaluate())
+
+    def _names(self):
+        return list(self._averages([0.0] * len(self._thresholds)))
+
+    def _averages(self, mean_ap):
+        named = average_precision.averages(mean_ap, self._thresholds)
+        if not named:
+            named = {"mean": sum(mean_ap) / len(mean_ap)}
+        return {f"mAP@{name}": value for name, value in named.items()}
+
+    def _evaluate(self):
+        if self._detector is None:
+            self._detector = localization.make_detector(
+                self.model, self._settings
+            )
+        videos, labels, segments, scores = [], [], [], []
+        numbers = {name: i for i, name in enumerate(self._info.classes)}
+        for video, found in localization.localize_dataset(
+            self._detector,
+            dataset.whole_videos(self._info, self._data_dir, self._split),
+            self._info.classes,
+        ):
+            videos += [video] * len(found)
+            labels += [numbers[each["label"]] + 1 for each in found]
+            segments += [each["segment"] for each in found]
+            scores += [each["score"] for each in found]
+        result = average_precision.mean_average_precision(
+            self._truth,
+            average_precision.Detections(videos, labels, segments, scores),
+            self._thresholds,
+        )
+        return self._averages([float(value) for value in result.mean_ap])
+
+
+def _columns(truth):
+    """{video: (segments, labels)} -> columns of videos, labels, segments."""
+    videos, labels, segments = [], [], []
+    for video, (video_segments, video_labels) in truth.items():
+        videos += [video] * len(video_labels)
+        labels += video_labels.tolist()
+        segments += video_segments.tolist()
+    return videos, labels, segments

@@ -1,0 +1,210 @@
+"""Shards of records -> tf.data batches.
+
+Training draws --num_snippets snippets of each video anew in every epoch; tests
+see videos whole. The order and the draws of an epoch are a function of (seed,
+epoch) alone, so that a run can be continued at any epoch.
+"""
+
+import contextlib
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfwstal import schema
+from tfwstal.errors import InputError
+
+# Shards whose videos are held in memory together, to be put in random order:
+# 1 GiB of the converter's 64 MiB shards, which is all of THUMOS-14.
+_SHUFFLED_SHARDS = 16
+
+
+def steps_per_epoch(info, batch_size):
+    """Training steps that one pass over the split `train` takes."""
+    return math.ceil(info.num_videos("train") / batch_size)
+
+
+def training_batches(
+    info, data_dir, *, num_snippets, batch_size, seed, epochs, repeat, static
+):
+    """Batches of sampled snippets, for all epochs in one stream.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        num_snippets: T, snippets drawn from a longer video.
+        batch_size: videos a batch; an epoch's last one may be smaller.
+        seed: fixes order and draws.
+        epochs: passes over the split `train`.
+        repeat: repeat the snippets of shorter videos to T, as the peers do,
+            instead of padding them.
+        static: pad every batch to T, as XLA needs, and not to its longest.
+
+    Returns:
+        tf.data.Dataset of ({"features" [B, T, D], "num_snippets" [B]},
+        actions [B, C]).
+    """
+    paths = info.shard_paths(data_dir, "train")
+    num_classes = len(info.classes)
+
+    def one_epoch(epoch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.constant(paths), seed=[seed, epoch]
+        )
+        records = (
+            tf.data.Dataset.from_tensor_slices(order)
+            .batch(_SHUFFLED_SHARDS)
+            .flat_map(lambda shards: _shuffled(shards, [seed, epoch]))
+        )
+
+        def sample(serialized):
+            video = schema.parse_video(serialized, info.feature_dim)
+            name = tf.strings.to_hash_bucket_fast(video["video_id"], 2**31)
+            indices = sample_snippets(
+                video["num_snippets"],
+                num_snippets,
+                repeat,
+                seed=[seed * 1_000_003 + epoch, name],
+            )
+            inputs = {
+                "features": tf.gather(video["features"], indices),
+                "num_snippets": tf.size(indices),
+            }
+            actions = schema.multi_hot(video["label_indices"], num_classes)
+            return inputs, actions
+
+        return records.map(
+            sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        ).padded_batch(
+            batch_size,
+            padded_shapes=(
+                {
+                    "features": [
+                        num_snippets if static else None,
+                        info.feature_dim,
+                    ],
+                    "num_snippets": [],
+                },
+                [num_classes],
+            ),
+        )
+
+    stream = tf.data.Dataset.range(epochs).flat_map(one_epoch)
+    return stream.prefetch(tf.data.AUTOTUNE)
+
+
+def _shuffled(shards, seed):
+    """The records of some shards in random order.
+
+    `Dataset.shuffle` would do, but its order depends on what it drew before
+    and not on `seed` alone.
+    """
+    records = tf.data.TFRecordDataset(shards)
+    return records.batch(1 << 30).flat_map(
+        lambda batch: tf.data.Dataset.from_tensor_slices(
+            tf.random.experimental.stateless_shuffle(batch, seed)
+        )
+    )
+
+
+def sample_snippets(length, num_snippets, repeat, seed):
+    """Indices of the snippets that training sees of a video.
+
+    A longer video is cut into `num_snippets` strata as equal as whole
+    snippets allow, and one snippet is drawn from each, so that none comes
+    twice. A shorter one is taken whole, or with `repeat` each snippet about
+    equally often.
+
+    Args:
+        length: scalar int32, the video's snippets.
+        num_snippets: T.
+        repeat: see above.
+        seed: two integers for a stateless draw.
+
+    Returns:
+        [T] int32, ascending; [length] for a shorter video without repeat.
+    """
+    edges = tf.range(num_snippets + 1, dtype=tf.int64) * tf.cast(
+        length, tf.int64
+    )
+    edges = tf.cast(edges // num_snippets, tf.int32)
+    first, stratum = edges[:-1], tf.maximum(edges[1:] - edges[:-1], 1)
+    draw = tf.random.stateless_uniform([num_snippets], seed)
+    # A draw next to 1 may round up to the stratum's size.
+    inside = tf.minimum(
+        tf.cast(draw * tf.cast(stratum, tf.float32), tf.int32), stratum - 1
+    )
+    sampled = first + inside
+    if repeat:
+        return sampled
+    return tf.cond(
+        length > num_snippets, lambda: sampled, lambda: tf.range(length)
+    )
+
+
+def whole_videos(info, data_dir, split):
+    """The videos of a split at full length, one by one.
+
+    Returns:
+        tf.data.Dataset of the dicts of `schema.parse_video`.
+    """
+    records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    return records.map(
+        lambda record: schema.parse_video(record, info.feature_dim),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    ).prefetch(tf.data.AUTOTUNE)
+
+
+def ground_truth(info, data_dir, split):
+    """The annotated segments of a split, for evaluation.
+
+    Returns:
+        dict from video id to (segments [N, 2] seconds, class indices [N]).
+    """
+    records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    with readable(data_dir):
+        return {
+            video["video_id"].decode(): (
+                video["segments"],
+                video["label_indices"],
+            )
+            for video in records.map(
+                schema.parse_ground_truth
+            ).as_numpy_iterator()
+        }
+
+
+def class_means(info, data_dir):
+    """First centroids (Section 4.1): means of the training features.
+
+    Entry c is the mean over all snippets of the training videos that carry
+    action c, entry 0, the background, over all snippets. An action that no
+    training video carries gets the mean of all.
+
+    Returns:
+        [C+1, D] float32.
+    """
+    total = np.zeros((len(info.classes) + 1, info.feature_dim))
+    count = np.zeros(len(info.classes) + 1)
+    with readable(data_dir):
+        videos = whole_videos(info, data_dir, "train")
+        for video in videos.as_numpy_iterator():
+            rows = [0, *video["label_indices"]]
+            total[rows] += video["features"].sum(axis=0, dtype=np.float64)
+            count[rows] += video["num_snippets"]
+    absent = count == 0
+    total[absent], count[absent] = total[0], count[0]
+    return (total / count[:, np.newaxis]).astype(np.float32)
+
+
+@contextlib.contextmanager
+def readable(data_dir):
+    """Turns TensorFlow's errors about damaged records into an InputError."""
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise InputError(
+            f"{data_dir}: damaged record ({error.message.split(';')[0]}); "
+            "copy the shard or convert again"
+        ) from None

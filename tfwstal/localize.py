@@ -1,0 +1,103 @@
+"""COMMAND: finds the actions of videos, with a trained run.
+
+    python -m tfwstal.localize --run_dir=runs/a --data_dir=records \
+        --split=test --detections=detections.json
+    python -m tfwstal.localize --run_dir=runs/a \
+        --features=rgb.npy,flow.npy --fps=25 --frames_per_snippet=16
+
+The first form writes ActivityNet JSON for a whole split, the second shows the
+segments of one video in the terminal.
+"""
+
+import pathlib
+
+import tensorflow as tf
+import tqdm
+
+from tfwstal import (
+    annotations,
+    config,
+    dataset,
+    dataset_info,
+    features,
+    localization,
+    run_folder,
+    schema,
+)
+from tfwstal.errors import InputError
+
+
+def main(config):
+    """Localizes as the Config says; see the module."""
+    config.require("run_dir")
+    if pathlib.Path(config.detections or "-").exists():
+        if not config.overwrite:
+            raise InputError(
+                f"--detections={config.detections} exists; choose another "
+                "name or give --overwrite"
+            )
+    if config.features:
+        localize_one(config)
+    else:
+        localize_split(config)
+
+
+def localize_split(config):
+    """Localizes a split of records and writes the detections."""
+    config.require("data_dir", "detections")
+    info = dataset_info.read(config.data_dir)
+    model, classes = run_folder.load(config.run_dir)
+    run_folder.check_match(model, classes, info, config.data_dir)
+    detector = localization.make_detector(
+        model, localization.localization_settings(config)
+    )
+    videos = dataset.whole_videos(info, config.data_dir, config.split)
+    with dataset.readable(config.data_dir):
+        results = dict(
+            tqdm.tqdm(
+                localization.localize_dataset(detector, videos, classes),
+                total=info.num_videos(config.split),
+                desc=f"localize {config.split}",
+                unit="video",
+            )
+        )
+    annotations.write_detections(config.detections, results)
+    total = sum(len(found) for found in results.values())
+    print(f"{total} detections in {len(results)} videos: {config.detections}")
+
+
+def localize_one(config):
+    """Localizes one video from .npy files and prints its segments."""
+    model, classes = run_folder.load(config.run_dir)
+    paths = [pathlib.Path(path) for path in config.features]
+    array = features.load(paths).features
+    if array.shape[1] != model.feature_dim:
+        raise InputError(
+            f"--features={','.join(config.features)}: {array.shape[1]} wide, "
+            f"the model was trained on {model.feature_dim}"
+        )
+    video = {
+        "video_id": tf.constant(paths[0].stem),
+        "features": tf.constant(array, tf.float32),
+        "num_snippets": tf.constant(len(array)),
+        "seconds_per_snippet": tf.constant(
+            schema.seconds_per_snippet(config.fps, config.frames_per_snippet),
+            tf.float32,
+        ),
+    }
+    detector = localization.make_detector(
+        model, localization.localization_settings(config)
+    )
+    ((name, found),) = localization.localize_dataset(detector, [video], classes)
+    if config.detections:
+        annotations.write_detections(config.detections, {name: found})
+    print(f"{name}: {len(array)} snippets, {len(found)} detections")
+    if found:
+        print("    start      end   score  action (times in seconds)")
+    for each in found:
+        start, end = each["segment"]
+        print(f"{start:9.2f}{end:9.2f}{each['score']:8.3f}  {each['label']}")
+
+
+if __name__ == "__main__":
+    config.run(main, "localize")

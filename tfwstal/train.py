@@ -1,0 +1,154 @@
+"""COMMAND: trains a model on a folder of records.
+
+    python -m tfwstal.train --flagfile=configs/thumos14.flags \
+        --data_dir=records --run_dir=runs/a
+
+The run folder receives model.keras, checkpoints/ (the weights of the last
+finished epoch), logs/ (TensorBoard), history.csv, flags.flags (the flags of
+the run, usable as a flagfile again) and classes.txt.
+"""
+
+import pathlib
+import sys
+
+import keras
+import tensorflow as tf
+
+from tfwstal import (
+    callbacks,
+    config,
+    dataset,
+    dataset_info,
+    keras_versions,
+    localization,
+    run_folder,
+)
+from tfwstal.model import TwoStreamLocalizer
+
+
+def main(config):
+    """Trains as the Config says; see the module."""
+    config.require("data_dir", "run_dir")
+    info = dataset_info.read(config.data_dir)
+    if config.eval_every:
+        info.shard_paths(config.data_dir, config.split)
+    run_dir = pathlib.Path(config.run_dir)
+    run_folder.refuse_existing(run_dir, config.overwrite)
+    keras.utils.set_random_seed(config.seed)
+
+    # Reads every training record once, so that a damaged one is found before
+    # the run begins.
+    means = dataset.class_means(info, config.data_dir)
+    model = build_model(config, info)
+    if config.centroids == "class_mean":
+        model.centroids.assign(means)
+    xla = use_xla(config.xla)
+    model.compile(
+        optimizer=keras_versions.make_optimizer(
+            config.optimizer, config.learning_rate, config.weight_decay
+        ),
+        jit_compile=xla,
+    )
+
+    run_folder.create(run_dir, config, info.classes)
+    print(
+        f"{info.num_videos('train')} training videos, {len(info.classes)} "
+        f"classes, {model.count_params():,} weights, "
+        f"{_device()}, XLA {'on' if xla else 'off'}"
+    )
+    if config.epochs:
+        with dataset.readable(config.data_dir):
+            _fit(model, config, info, run_dir, static_shapes=xla)
+    run_folder.save_model(model, run_dir)
+    print(f"run: {run_dir}")
+
+
+def build_model(config, info):
+    """The untrained model that a Config describes, for a DatasetInfo."""
+    steps = dataset.steps_per_epoch(info, config.batch_size)
+    return TwoStreamLocalizer(
+        num_classes=len(info.classes),
+        feature_dim=info.feature_dim,
+        kernel_size=config.kernel_size,
+        embedding_dropout=config.embedding_dropout,
+        dropout=config.dropout,
+        attention=config.attention,
+        classifier=config.classifier,
+        branches=config.branches,
+        sigma=config.sigma,
+        labels=config.labels,
+        loss_weights=(
+            config.lambda_fg,
+            config.lambda_ct,
+            config.lambda_bg,
+            config.lambda_smt,
+            config.lambda_gui,
+        ),
+        guide_reduction=config.guide_reduction,
+        guide_detach=config.guide_detach,
+        warmup_steps=round(config.warmup_epochs * steps),
+    )
+
+
+def use_xla(choice):
+    """Whether to compile the step: "auto" does where a GPU is present.
+
+    On CPU cores XLA makes this step slower (see benchmarks/).
+    """
+    if choice == "auto":
+        return bool(tf.config.list_physical_devices("GPU"))
+    return choice == "on"
+
+
+def _fit(model, config, info, run_dir, static_shapes):
+    batches = dataset.training_batches(
+        info,
+        config.data_dir,
+        num_snippets=config.num_snippets,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        epochs=config.epochs,
+        repeat=config.upsample_short == "repeat",
+        static=static_shapes,
+    )
+    watchers = []
+    if config.eval_every:
+        watchers.append(
+            callbacks.LocalizationEvaluation(
+                info,
+                config.data_dir,
+                config.split,
+                localization.localization_settings(config),
+                config.tiou_thresholds,
+                config.eval_every,
+            )
+        )
+    model.fit(
+        batches,
+        epochs=config.epochs,
+        steps_per_epoch=dataset.steps_per_epoch(info, config.batch_size),
+        callbacks=[
+            *watchers,
+            keras.callbacks.TerminateOnNaN(),
+            keras.callbacks.CSVLogger(str(run_dir / "history.csv")),
+            keras.callbacks.TensorBoard(
+                str(run_dir / "logs"), write_graph=False
+            ),
+            keras.callbacks.ModelCheckpoint(
+                str(run_dir / "checkpoints" / "last.weights.h5"),
+                save_weights_only=True,
+            ),
+        ],
+        shuffle=False,  # the batches come in their order
+        # A bar that redraws itself is for terminals; a log gets lines.
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+
+
+def _device():
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "on the CPU"
+
+
+if __name__ == "__main__":
+    config.run(main, "train")
