@@ -179,6 +179,21 @@ def test_activitynet_prefix(tmp_path):
     assert source.left_out == ()
 
 
+def test_prefix_does_not_lend_another_video_its_features(tmp_path):
+    videos = {name: ("train", 2, [(0, 1, "Run")]) for name in ("x", "v_x")}
+    write_acmnet(tmp_path, videos)
+    (tmp_path / "train" / "x.npy").unlink()
+    with pytest.raises(InputError, match="x.npy is missing.*'x'"):
+        discover(tmp_path)
+
+
+def test_listed_with_and_without_prefix(tmp_path):
+    write_acmnet(tmp_path)
+    edit(tmp_path / "split_test.txt", "long", "long\nv_long")
+    with pytest.raises(InputError, match="'v_long' is listed twice"):
+        discover(tmp_path)
+
+
 def test_csv_defaults_come_from_flags(tmp_path):
     write_folders(tmp_path)
     (tmp_path / "labels.csv").write_text(
@@ -206,6 +221,7 @@ def test_class_files(tmp_path):
         ("Run", "Jump"),
         "classes.txt",
     )
+    assert source.videos[1].labels == ("Run", "Jump")
     (tmp_path / "mine.txt").write_text("Swim\n\nJump\nRun\n")
     source = discover(tmp_path, classes=str(tmp_path / "mine.txt"))
     assert source.classes == ("Swim", "Jump", "Run")

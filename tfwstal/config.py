@@ -10,12 +10,11 @@ of a command lists the flags which that command looks at.
 """
 
 import dataclasses
-import logging
 import pathlib
 import sys
 import typing
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from tfwstal.errors import InputError
 
@@ -134,18 +133,18 @@ class Config:
         0, ("convert",), "Shards a split; 0: one per 64 MiB.", low=0
     )
     num_workers: int = _flag(
-        0, ("convert",), "Processes; 0: one per CPU core.", low=0
+        0, ("convert",), "Processes; 0: as many as pay off.", low=0
     )
     missing_features: str = _flag(
         "error",
         ("convert",),
         "An annotated video without features stops the conversion (error) or "
-        "is left out, counted and listed in dataset_info.json (skip).",
+        "is left out, counted and listed in metadata.json (skip).",
         choices=("error", "skip"),
     )
     bad_segments: str = _flag(
         "error",
-        ("convert", "evaluate"),
+        ("convert", "synthesize", "evaluate"),
         "A segment outside its video or reversed stops the command (error), "
         "is left out and counted (skip), or is kept and counted (keep; a "
         "reversed one is never kept).",
@@ -451,54 +450,65 @@ def run(main, command):
         main: function of a Config.
         command: name of the command, as in a field's `commands`.
     """
-    _define_flags(command)
+    _define_flags(command, flags.FLAGS)
 
-    def parse(argv):
-        argv = _with_recipes(argv)
+    def parse_or_fail(argv):
         try:
-            rest = flags.FLAGS(argv)
-            if len(rest) > 1:
-                raise InputError(
-                    f"unexpected argument {rest[1]!r}; flags are --name=value"
-                )
-            if command in ("localize", "export"):
-                _apply_run_flags(argv)
+            return parse(argv, command, flags.FLAGS)
         except (flags.Error, InputError, OSError) as error:
             _fail(error)
-        return rest
 
-    def guarded(argv):
-        del argv
+    def main_or_fail(config):
         # TensorFlow tells of every file it saves.
-        for name in ("absl", "tensorflow"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        logging.set_verbosity(logging.WARNING)
         try:
-            main(
-                Config(
-                    **{
-                        field.name: flags.FLAGS[field.name].value
-                        for field in dataclasses.fields(Config)
-                    }
-                )
-            )
+            main(config)
         except InputError as error:
             _fail(error)
 
-    app.run(guarded, flags_parser=parse)
+    app.run(main_or_fail, flags_parser=parse_or_fail)
+
+
+def parse(argv, command, flag_values=None):
+    """The Config of a command line.
+
+    Args:
+        argv: the command line, program name first.
+        command: name of the command.
+        flag_values: absl's FlagValues that hold the flags; by default new
+            ones, apart from the process's.
+
+    Raises:
+        absl.flags.Error: for an unknown flag or a value out of its range.
+        InputError: for flags that contradict each other.
+    """
+    if flag_values is None:
+        flag_values = flags.FlagValues()
+        _define_flags(command, flag_values)
+    argv = _with_recipes(argv)
+    rest = flag_values(argv)
+    if len(rest) > 1:
+        raise InputError(
+            f"unexpected argument {rest[1]!r}; flags are --name=value"
+        )
+    run_dir = flag_values["run_dir"].value
+    recorded = pathlib.Path(run_dir) / "flags.flags"
+    if command in ("localize", "export") and run_dir and recorded.is_file():
+        # The run's own flags are the defaults.
+        flag_values.unparse_flags()
+        flag_values([argv[0], f"--flagfile={recorded}", *argv[1:]])
+    return Config(
+        **{
+            field.name: flag_values[field.name].value
+            for field in dataclasses.fields(Config)
+        }
+    )
 
 
 def _fail(error):
     """Prints one line and ends the process with status 1."""
     print("error:", " ".join(str(error).split()), file=sys.stderr)
     sys.exit(1)
-
-
-def _apply_run_flags(argv):
-    """Puts the flags of the run behind --run_dir below those of `argv`."""
-    recorded = pathlib.Path(flags.FLAGS["run_dir"].value) / "flags.flags"
-    if flags.FLAGS["run_dir"].value and recorded.is_file():
-        flags.FLAGS.unparse_flags()
-        flags.FLAGS([argv[0], f"--flagfile={recorded}", *argv[1:]])
 
 
 def _with_recipes(argv):
@@ -518,13 +528,15 @@ def _with_recipes(argv):
     return found
 
 
-def _define_flags(command):
+def _define_flags(command, flag_values):
     """Registers every field of Config as an absl flag."""
     types = typing.get_type_hints(Config)
     for field in dataclasses.fields(Config):
         meta = field.metadata
         if types[field.name] is bool:  # --name and --noname
-            flags.DEFINE_boolean(field.name, field.default, meta["help"])
+            flags.DEFINE_boolean(
+                field.name, field.default, meta["help"], flag_values
+            )
         else:
             parser = _Parser(
                 types[field.name], meta["low"], meta["high"], meta["choices"]
@@ -534,13 +546,14 @@ def _define_flags(command):
                 field.name,
                 field.default,
                 meta["help"],
-                serializer=_Serializer(),
+                flag_values,
+                _Serializer(),
             )
         if command in meta["commands"]:
             # absl shows the key flags of the main module, whose name to it
             # is the path that was run.
-            flags.FLAGS.register_key_flag_for_module(
-                sys.argv[0], flags.FLAGS[field.name]
+            flag_values.register_key_flag_for_module(
+                sys.argv[0], flag_values[field.name]
             )
 
 

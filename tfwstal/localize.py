@@ -70,7 +70,8 @@ def localize_one(config):
     """Localizes one video from .npy files and prints its segments."""
     model, classes = run_folder.load(config.run_dir)
     paths = [pathlib.Path(path) for path in config.features]
-    array = features.load(paths).features
+    measured = features.inspect(paths)
+    array, _ = features.load(paths, measured.num_snippets)
     if array.shape[1] != model.feature_dim:
         raise InputError(
             f"--features={','.join(config.features)}: {array.shape[1]} wide, "
@@ -78,7 +79,7 @@ def localize_one(config):
         )
     video = {
         "video_id": tf.constant(paths[0].stem),
-        "features": tf.constant(array, tf.float32),
+        "features": tf.constant(array),
         "num_snippets": tf.constant(len(array)),
         "seconds_per_snippet": tf.constant(
             schema.seconds_per_snippet(config.fps, config.frames_per_snippet),

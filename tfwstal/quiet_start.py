@@ -7,7 +7,6 @@ starts, they are held back while TensorFlow is imported. As a library the
 package changes nothing. TFWSTAL_VERBOSE=1 shows them.
 """
 
-import multiprocessing
 import os
 import sys
 import tempfile
@@ -21,11 +20,9 @@ def _import_tensorflow():
 
 
 def _starts_a_command():
-    # `python -m` has not yet replaced "-m" when it imports the package.
-    # The converter's worker processes belong to a command too.
-    return (
-        sys.argv[:1] == ["-m"] or multiprocessing.parent_process() is not None
-    )
+    # `python -m` has not yet replaced "-m" when it imports the package. The
+    # converter's worker processes belong to a command too.
+    return sys.argv[:1] == ["-m"] or "--multiprocessing-fork" in sys.orig_argv
 
 
 def _quietly(act):

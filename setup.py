@@ -1,0 +1,55 @@
+"""Packaging. `make test` and `make demo` install what they need by it."""
+
+import pathlib
+import re
+
+from setuptools import setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = re.search(
+    r'__version__ = "(.+)"', (ROOT / "tfwstal" / "__init__.py").read_text()
+).group(1)
+
+setup(
+    name="tfwstal",
+    version=VERSION,
+    description="Weakly-supervised temporal action localization with Keras",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=["tfwstal", "tfwstal.configs", "tfrecords_tools"],
+    # The recipes lie at the top of the checkout and inside the package once
+    # installed; `--flagfile=configs/x.flags` finds them in either place.
+    package_dir={"tfwstal.configs": "configs"},
+    package_data={"tfwstal.configs": ["*.flags", "ablations/*.flags"]},
+    # Lower bounds are versions that the tests were run with. 2.15 is the lane
+    # of tensorflow-addons; 2.16 and 2.17 lie between the lanes, untried.
+    install_requires=[
+        "tensorflow>=2.15.1,!=2.16.*,!=2.17.*",
+        "keras>=2.15",
+        "numpy>=1.26",
+        "absl-py>=1.4",
+        "tensorboard>=2.15",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+    ],
+    extras_require={
+        "gpu": ["tensorflow[and-cuda]>=2.18"],
+        "addons": [
+            "tensorflow-addons>=0.23; python_version<'3.12'",
+            "tensorflow>=2.15.1,<2.16; python_version<'3.12'",
+        ],
+        "serving": ["tensorflow-serving-api>=2.18"],
+        "tune": ["keras-tuner>=1.4"],
+        "beam": ["apache-beam>=2.60"],
+        "test": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
+            "ruff>=0.9",
+            "build>=1.2",
+            "tensorflow-datasets>=4.9.7",
+        ],
+    },
+)

@@ -1,0 +1,194 @@
+import json
+
+import numpy as np
+import pytest
+import reference
+import tensorflow as tf
+from conftest import random_record, write_records
+
+from tfwstal import dataset, dataset_info
+from tfwstal.errors import InputError
+
+
+class TestSampling:
+    @pytest.mark.parametrize("length", [11, 16, 100, 2612])
+    def test_longer_videos_one_from_each_stratum(self, length):
+        count = 10
+        for seed in range(20):
+            drawn = dataset.sample_snippets(
+                tf.constant(length), count, False, [seed, 1]
+            ).numpy()
+            for i, index in enumerate(drawn):
+                first, end = i * length // count, (i + 1) * length // count
+                assert first <= index < end
+            assert len(set(drawn)) == count
+
+    def test_every_snippet_is_drawn_at_some_time(self):
+        drawn = {
+            int(i)
+            for seed in range(200)
+            for i in dataset.sample_snippets(
+                tf.constant(23), 7, False, [seed, 5]
+            )
+        }
+        assert drawn == set(range(23))
+
+    @pytest.mark.parametrize("length", [1, 9, 10])
+    def test_shorter_videos_are_taken_whole(self, length):
+        drawn = dataset.sample_snippets(tf.constant(length), 10, False, [0, 1])
+        assert drawn.numpy().tolist() == list(range(length))
+
+    @pytest.mark.parametrize("length", [1, 3, 7, 10])
+    def test_repeating_takes_each_about_equally_often(self, length):
+        drawn = dataset.sample_snippets(tf.constant(length), 10, True, [0, 1])
+        assert drawn.shape == (10,)
+        counts = np.bincount(drawn, minlength=length)
+        assert counts.max() - counts.min() <= 1
+        assert (np.diff(drawn) >= 0).all()
+
+
+def batches(folder, **changes):
+    info = dataset_info.read(folder)
+    arguments = {
+        "num_snippets": 20,
+        "batch_size": 3,
+        "seed": 1,
+        "epochs": 2,
+        "repeat": False,
+        "static": False,
+    }
+    return list(
+        dataset.training_batches(
+            info, folder, **{**arguments, **changes}
+        ).as_numpy_iterator()
+    )
+
+
+def rows(some):
+    """The videos of batches without their padding, as hashable bytes."""
+    return [
+        features[:n].tobytes()
+        for inputs, _ in some
+        for features, n in zip(
+            inputs["features"], inputs["num_snippets"], strict=True
+        )
+    ]
+
+
+def test_an_epoch_sees_every_video_once_and_keeps_its_rest(records):
+    some = batches(records)
+    sizes = [len(actions) for _, actions in some]
+    assert sizes == [3, 3, 2] * 2
+    lengths = sorted(int(n) for x, _ in some[:3] for n in x["num_snippets"])
+    assert lengths == [1, 3, 7, 12, 18, 20, 20, 20]
+
+
+def test_batches_pad_to_their_longest_or_to_the_static_length(records):
+    for inputs, _ in batches(records):
+        assert inputs["features"].shape[1] == inputs["num_snippets"].max()
+        for row, n in enumerate(inputs["num_snippets"]):
+            assert not inputs["features"][row, n:].any()
+    for inputs, _ in batches(records, static=True):
+        assert inputs["features"].shape[1:] == (20, 5)
+
+
+def test_labels_belong_to_their_video(records):
+    two = random_record("train_two", 30, (1, 3)).features
+    for inputs, actions in batches(records, num_snippets=30):
+        for features, n, hot in zip(
+            inputs["features"], inputs["num_snippets"], actions, strict=True
+        ):
+            assert hot.sum() == (
+                2 if n == 30 and (features == two).all() else 1
+            )
+
+
+def test_order_and_draws_follow_from_seed_and_epoch(records):
+    first, again = rows(batches(records)), rows(batches(records))
+    assert first == again
+    assert first[:8] != first[8:]
+    assert first != rows(batches(records, seed=2))
+    # The first epoch does not depend on how many follow.
+    assert rows(batches(records, epochs=1)) == first[:8]
+
+
+def test_class_means_are_the_oracle(records):
+    info = dataset_info.read(records)
+    videos = [random_record(f"t{n}", n) for n in (1, 3, 12, 25, 40, 7, 18)]
+    features = [video.features for video in videos]
+    labels = [{1 + i % 3} for i in range(7)]
+    features.append(random_record("train_two", 30).features)
+    labels.append({1, 3})
+    np.testing.assert_allclose(
+        dataset.class_means(info, records),
+        reference.class_means(features, labels, 3),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_a_class_without_a_video_gets_the_mean_of_all(tmp_path):
+    info = write_records(
+        tmp_path / "set", {"train": [random_record("v", 4, (1,))]}
+    )
+    means = dataset.class_means(info, tmp_path / "set")
+    np.testing.assert_array_equal(means[2], means[0])
+
+
+def test_ground_truth_of_a_split(records):
+    truth = dataset.ground_truth(dataset_info.read(records), records, "test")
+    assert list(truth) == ["test_5", "test_1", "test_33", "test_14"]
+    segments, labels = truth["test_33"]
+    np.testing.assert_allclose(segments, [[0, 0.32 * 33]])
+    assert labels.tolist() == [3]
+
+
+class TestDamage:
+    def shard(self, records, split="train"):
+        return records / f"set-{split}.tfrecord-00000-of-00001"
+
+    def test_missing_shard(self, records):
+        self.shard(records).unlink()
+        with pytest.raises(InputError, match="set-train.*is missing"):
+            dataset_info.read(records)
+
+    def test_truncated_shard(self, records):
+        content = self.shard(records).read_bytes()
+        self.shard(records).write_bytes(content[:-7])
+        with pytest.raises(InputError, match="set-train.*truncated"):
+            dataset_info.read(records)
+
+    def test_changed_shard(self, records):
+        content = bytearray(self.shard(records).read_bytes())
+        content[200] ^= 255
+        self.shard(records).write_bytes(content)
+        info = dataset_info.read(records)
+        with pytest.raises(InputError, match="damaged record"):
+            dataset.class_means(info, records)
+
+    def test_no_records_folder(self, tmp_path):
+        with pytest.raises(InputError, match="no folder of records"):
+            dataset_info.read(tmp_path)
+
+    def test_damaged_description(self, records):
+        (records / "metadata.json").write_text("{")
+        with pytest.raises(InputError, match="damaged description"):
+            dataset_info.read(records)
+
+    def test_unknown_and_empty_split(self, records, tmp_path):
+        info = dataset_info.read(records)
+        with pytest.raises(InputError, match=r"'val'.*train \(8 videos\)"):
+            info.shard_paths(records, "val")
+        empty = tmp_path / "empty"
+        info = write_records(empty, {"train": [random_record("v", 4)]})
+        info.splits["test"] = ()
+        with pytest.raises(InputError, match="'test' holds no video"):
+            info.shard_paths(empty, "test")
+
+
+def test_description_round_trip(records):
+    info = dataset_info.read(records)
+    assert info.num_videos("train") == 8
+    assert info.classes == ("a", "b", "c")
+    written = json.loads((records / "dataset_info.json").read_text())
+    assert written["splits"][0]["shardLengths"] == ["8"]

@@ -1,0 +1,172 @@
+"""Command: I3D features + labels -> sharded TFRecords + their description.
+
+    OUTPUT_DIR/
+      NAME-train.tfrecord-00000-of-00010 ...  one Example a video (schema.py)
+      dataset_info.json  features.json        for TensorFlow Datasets
+      metadata.json      classes, frame rate, sha256 of every input, and what
+                         was left out, cut or kept
+      classes.txt        class index c is line c
+
+`layouts` says what --features_dir may look like. Everything that headers and
+annotations tell is checked before the first byte is written; the folder gets
+its name when it is whole. The same data give the same bytes.
+"""
+
+import dataclasses
+import pathlib
+import re
+import time
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfrecords_tools import layouts, provenance, shards
+from tfwstal import config, features
+from tfwstal.annotations import BadSegment, Segment
+from tfwstal.dataset_info import DatasetInfo
+from tfwstal.errors import InputError
+
+
+def main(config):
+    """Converts what the flags describe and prints a summary."""
+    started = time.monotonic()
+    config.require("features_dir", "output_dir")
+    output_dir = pathlib.Path(config.output_dir).resolve()
+    name = _dataset_name(config.dataset_name, output_dir)
+    shards.check_replaceable(output_dir, config.overwrite)
+    source = layouts.discover(config)
+    measured = measure(source.videos)
+    videos, bad = check_segments(source, measured, config.bad_segments)
+    info = _write(config, name, output_dir, source, videos, measured, bad)
+    seconds = time.monotonic() - started
+    print(provenance.summary(info, source, measured, bad, output_dir, seconds))
+
+
+def measure(videos):
+    """Reads the headers of all feature files.
+
+    Returns:
+        dict video id -> features.Measured.
+
+    Raises:
+        InputError: if a file cannot be used, or is not as wide as the others.
+    """
+    measured = {}
+    first = videos[0]
+    for video in tqdm(videos, "check", unit="video", disable=None):
+        found = measured[video.video_id] = features.inspect(video.feature_files)
+        expected = measured[first.video_id].widths
+        if found.widths != expected:
+            raise InputError(
+                f"{_files(video)} is {_widths(found.widths)} features wide, "
+                f"but {_files(first)} is {_widths(expected)}; all videos need "
+                "features of the same network"
+            )
+    return measured
+
+
+def check_segments(source, measured, bad_segments):
+    """Finds the segments that end after their video's features.
+
+    One snippet of tolerance: extractors drop the frames that do not fill the
+    last one.
+
+    Args:
+        source: layouts.Source.
+        measured: from `measure`.
+        bad_segments: as the flag.
+
+    Returns:
+        The SourceVideos, without those segments under "skip", and a tuple of
+        BadSegment, those of the annotation file among them.
+
+    Raises:
+        InputError: under "error"; names the first and counts the others.
+    """
+    kept = bad_segments == "keep"
+    videos, outside = [], []
+    for video in source.videos:
+        rate = video.fps / video.frames_per_snippet
+        end = measured[video.video_id].num_snippets / rate
+        late = [s for s in video.segments if s[1] > end + 1 / rate]
+        outside += [
+            BadSegment(
+                video.video_id,
+                Segment(label, start, stop),
+                f"ends after the video's features, which last {end:g} s",
+                kept,
+            )
+            for start, stop, label in late
+        ]
+        if not kept:
+            inside = tuple(s for s in video.segments if s not in late)
+            video = dataclasses.replace(video, segments=inside)
+        videos.append(video)
+    if outside and bad_segments == "error":
+        others = f" (and {len(outside) - 1} more)" if outside[1:] else ""
+        raise InputError(
+            f"{source.annotations}: {outside[0]}{others}; check --fps and "
+            "--frames_per_snippet, or leave such segments out with "
+            "--bad_segments=skip"
+        )
+    return tuple(videos), source.bad_segments + tuple(outside)
+
+
+def _write(config, name, output_dir, source, videos, measured, bad):
+    """Writes the folder; returns its DatasetInfo."""
+    feature_dim = sum(measured[videos[0].video_id].widths)
+    itemsize = 2 if config.storage_dtype == "float16" else 4
+    items = [(v, measured[v.video_id].num_snippets) for v in videos]
+    tasks = shards.plan(name, items, feature_dim * itemsize, config.num_shards)
+    num_bytes = sum(t for _, t in items) * feature_dim * itemsize
+    workers = shards.num_workers(config.num_workers, len(tasks), num_bytes)
+    try:
+        with shards.staging(output_dir) as folder:
+            written = shards.write_all(
+                tasks, folder, source.classes, config.storage_dtype, workers
+            )
+            splits, digests = {}, {}
+            for task, (shard, part) in zip(tasks, written, strict=True):
+                splits[task.split] = splits.get(task.split, ()) + (shard,)
+                digests |= part
+            info = DatasetInfo(
+                name=name,
+                classes=source.classes,
+                feature_dim=feature_dim,
+                storage_dtype=config.storage_dtype,
+                fps=config.fps,
+                frames_per_snippet=config.frames_per_snippet,
+                splits=splits,
+                provenance=provenance.describe(
+                    config.features_dir, source, measured, bad, digests
+                ),
+            )
+            info.write(folder)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(
+            f"--output_dir={output_dir} cannot be written ({reason}); choose "
+            "another folder or make room"
+        ) from None
+    return info
+
+
+def _dataset_name(flag, output_dir):
+    """First part of the shards' names."""
+    if flag and not re.fullmatch(r"\w+", flag, re.ASCII):
+        raise InputError(
+            f"--dataset_name={flag}: use letters, digits and '_' only"
+        )
+    return flag or re.sub(r"\W", "_", output_dir.name, flags=re.ASCII)
+
+
+def _files(video):
+    return " and ".join(map(str, video.feature_files))
+
+
+def _widths(widths):
+    return " + ".join(map(str, widths))
+
+
+if __name__ == "__main__":
+    config.run(main, "convert")

@@ -1,0 +1,177 @@
+"""One video's feature files: checked by their headers, then loaded.
+
+`inspect` reads headers only, so that nearly everything that can be wrong with
+thousands of files is said within seconds, before a byte is written. What needs
+the values themselves, `load` checks.
+"""
+
+import dataclasses
+import hashlib
+import io
+
+import numpy as np
+
+from tfwstal.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What the headers say of a video.
+
+    Attributes:
+        num_snippets: T; the shorter stream's where they differ by one.
+        widths: D of each file.
+        cut: whether one stream is one snippet longer.
+        wider: whether a file is of more than single precision.
+    """
+
+    num_snippets: int
+    widths: tuple[int, ...]
+    cut: bool
+    wider: bool
+
+
+def inspect(paths):
+    """Checks the headers of a video's feature files.
+
+    Args:
+        paths: one joined file, or RGB then flow.
+
+    Returns:
+        Measured.
+
+    Raises:
+        InputError: if a file is no whole .npy, not [T, D] of floats or empty,
+            or RGB and flow differ in length by more than one snippet.
+    """
+    headers = [_read_header(path) for path in paths]
+    lengths = [shape[0] for shape, _ in headers]
+    if max(lengths) - min(lengths) > 1:
+        names = " but ".join(
+            f"{path} has {length} snippets"
+            for path, length in zip(paths, lengths, strict=True)
+        )
+        raise InputError(
+            f"{names}; extract both again with the same frame rate and step"
+        )
+    return Measured(
+        num_snippets=min(lengths),
+        widths=tuple(shape[1] for shape, _ in headers),
+        cut=max(lengths) != min(lengths),
+        wider=any(dtype.itemsize > 4 for _, dtype in headers),
+    )
+
+
+def load(paths, num_snippets, storage_dtype="float32"):
+    """Loads a video's features.
+
+    Args:
+        paths: one joined file, or RGB then flow.
+        num_snippets: T, from `inspect`.
+        storage_dtype: "float32" or "float16".
+
+    Returns:
+        features [T, D] of that dtype, RGB then flow, and the sha256 of each
+        file.
+
+    Raises:
+        InputError: if a value is not finite, or too large for the dtype.
+    """
+    streams, digests = [], []
+    for path in paths:
+        content = _read_bytes(path)
+        digests.append(hashlib.sha256(content).hexdigest())
+        try:
+            values = np.load(io.BytesIO(content), allow_pickle=False)
+        except ValueError as error:
+            raise _no_array(path, error) from None
+        streams.append(_stored(path, values[:num_snippets], storage_dtype))
+    return np.concatenate(streams, axis=1), tuple(digests)
+
+
+def _read_header(path):
+    """Shape and dtype of a .npy file that is whole and of the right kind."""
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                header = np.lib.format.read_array_header_1_0(file)
+            else:
+                header = np.lib.format.read_array_header_2_0(file)
+            start, size = file.tell(), file.seek(0, io.SEEK_END)
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    except ValueError as error:
+        raise _no_array(path, error) from None
+    shape, _, dtype = header
+    if dtype.hasobject:
+        raise InputError(
+            f"{path} holds pickled Python objects, which are not loaded from "
+            "data; save a plain array with np.save"
+        )
+    if len(shape) != 2:
+        raise InputError(
+            f"{path} has the shape {shape}; [snippets, features] is needed"
+        )
+    if dtype.kind != "f":
+        raise InputError(
+            f"{path} is of {dtype.name}; features are needed as floats"
+        )
+    if 0 in shape:
+        raise InputError(
+            f"{path} has the shape {shape}, no snippet; extract it again or "
+            "leave the video out of the annotations"
+        )
+    expected = start + shape[0] * shape[1] * dtype.itemsize
+    if size < expected:
+        raise InputError(
+            f"{path} is truncated: {size} bytes of {expected}; copy it again"
+        )
+    return shape, dtype
+
+
+def _stored(path, values, storage_dtype):
+    """The values in the dtype of the records, all finite."""
+    problem = _not_finite(values)
+    if problem:
+        raise InputError(
+            f"{path}: {problem} NaN or infinite; extract the features again"
+        )
+    # A warning of overflow would only repeat the error.
+    with np.errstate(over="ignore"):
+        stored = values.astype(storage_dtype, copy=False)
+    problem = _not_finite(stored)
+    if problem:
+        raise InputError(
+            f"{path}: {problem} too large for {storage_dtype}; use "
+            "--storage_dtype=float32 or scale the features"
+        )
+    return stored
+
+
+def _not_finite(values):
+    """Counts what is not finite and places the first; "" if all is."""
+    finite = np.isfinite(values)
+    if finite.all():
+        return ""
+    row, column = np.argwhere(~finite)[0]
+    count = np.count_nonzero(~finite)
+    return (
+        f"of {finite.size} values {count} (first: snippet {row}, column "
+        f"{column}) are"
+    )
+
+
+def _read_bytes(path):
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path, error):
+    return InputError(f"{path} cannot be read ({error.strerror})")
+
+
+def _no_array(path, error):
+    return InputError(f"{path} is no .npy array ({error}); copy it again")
