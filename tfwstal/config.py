@@ -72,9 +72,9 @@ class Config:
     )
     run_dir: str = _flag(
         "",
-        ("train", "localize", "export"),
-        "Folder of the run: model, logs, flags. localize and export take "
-        "the run's own flags as defaults.",
+        ("train", "localize", "export", "visualize"),
+        "Folder of the run: model, logs, flags. All but train take the "
+        "run's own flags as defaults.",
     )
     features: tuple[str, ...] = _flag(
         (),
@@ -144,7 +144,7 @@ class Config:
     )
     bad_segments: str = _flag(
         "error",
-        ("convert", "synthesize", "evaluate"),
+        ("convert", "synthesize", "evaluate", "visualize"),
         "A segment outside its video or reversed stops the command (error), "
         "is left out and counted (skip), or is kept and counted (keep; a "
         "reversed one is never kept).",
@@ -493,7 +493,11 @@ def parse(argv, command, flag_values=None):
         )
     run_dir = flag_values["run_dir"].value
     recorded = pathlib.Path(run_dir) / "flags.flags"
-    if command in ("localize", "export") and run_dir and recorded.is_file():
+    if (
+        command in ("localize", "export", "visualize")
+        and run_dir
+        and recorded.is_file()
+    ):
         # The run's own flags are the defaults.
         flag_values.unparse_flags()
         flag_values([argv[0], f"--flagfile={recorded}", *argv[1:]])

@@ -8,9 +8,11 @@ Each source adds rows: the ground truth, the detections, and the attentions and
 activation that the model of a run has for the video's record.
 """
 
+import collections
 import contextlib
 import dataclasses
 import difflib
+import itertools
 import os
 import pathlib
 
@@ -30,50 +32,42 @@ from tfwstal import (
 from tfwstal.annotations import Segment
 from tfwstal.errors import InputError
 
-# Detections drawn: scores of at least this part of the video's best one, then
+# Detections drawn: those that score this part of the video's best or more, then
 # so many a class. The many weak ones would hide them.
 SCORE_PART = 0.3
 TOP_K = 10
 # Classes whose activation is drawn, best video scores first.
 TOP_CLASSES = 4
-_CLASS_COLOURS = matplotlib.colormaps["Dark2"].colors
-_ATTENTIONS = {"foreground": "black", "context": "#e08214", "background": "0.7"}
+_CLASSES = matplotlib.colormaps["Dark2"].colors
+_ATTENTIONS = {
+    "foreground": (0.0, 0.0, 0.0),
+    "context": (0.9, 0.5, 0.1),
+    "background": (0.7, 0.7, 0.7),
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Bars:
-    """A row of segments.
-
-    Attributes:
-        title: stands above the row.
-        segments: Segments, in seconds.
-        opacity: of each, from 0 to 1.
-    """
+    """A row of segments in seconds, each with an intensity from 0 to 1."""
 
     title: str
     segments: tuple[Segment, ...]
-    opacity: tuple[float, ...]
+    intensities: tuple[float, ...]
+
+    @property
+    def names(self):
+        """The classes, each once."""
+        return tuple(dict.fromkeys(each.label for each in self.segments))
 
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """A row of K sequences over the snippets.
-
-    Attributes:
-        title: stands above the row.
-        values: [T, K], from 0 to 1.
-        names: K of them, of classes or keys of `colours`.
-        remarks: K texts that follow the names in the legend.
-        seconds_per_snippet: snippet t covers [t, t + 1) times this.
-        colours: by name; classes have theirs in all rows.
-    """
+    """A row of K named sequences, values [T, K] from 0 to 1."""
 
     title: str
     values: np.ndarray
     names: tuple[str, ...]
-    remarks: tuple[str, ...]
     seconds_per_snippet: float
-    colours: dict[str, str] | None = None
 
 
 def main(config):
@@ -91,14 +85,12 @@ def main(config):
 
 
 def read_rows(config):
-    """The rows of --video, Bars and Curves, from the sources that are named.
+    """The rows of --video from all sources that are named: Bars and Curves.
 
     Raises:
-        InputError: for a source without the video (but a detections file may
-            lack one that others have), or if there is nothing to draw.
+        InputError: if a source lacks the video (only a detections file may
+            lack one that others have), or there is nothing to draw.
     """
-    if bool(config.run_dir) != bool(config.data_dir):
-        raise InputError("--run_dir and --data_dir are needed together")
     rows = []
     if config.ground_truth:
         rows.append(read_truth(config))
@@ -109,15 +101,10 @@ def read_rows(config):
         rows.append(strongest(found.get(config.video, ())))
     if config.run_dir:
         rows += read_curves(config)
-    if not rows:
-        raise InputError(
-            "nothing to draw; give --ground_truth, --detections, or --run_dir "
-            "with --data_dir"
-        )
     if not any(isinstance(row, Curves) or row.segments for row in rows):
         raise InputError(
-            f"nothing to draw: --video={config.video} has no segment in "
-            f"{config.ground_truth or config.detections}; choose another"
+            f"nothing to draw of --video={config.video}; give --run_dir and "
+            "--data_dir, or --ground_truth or --detections with segments of it"
         )
     return rows
 
@@ -136,44 +123,42 @@ def read_truth(config):
 
 
 def strongest(detections):
-    """Bars of the best detections, opaque as their scores are high.
+    """Bars of a video's best detections, as intense as their scores are high.
 
     Args:
-        detections: a video's, as from `annotations.read_detections`.
+        detections: list of {"label", "score", "segment": [start, end]}.
 
     Returns:
-        Bars of those that score SCORE_PART of the best or more, and of them
-        the first TOP_K of each class; best first.
+        Bars of at most TOP_K a class, best first, that score SCORE_PART of
+        the best or more.
     """
-    chosen, count = [], {}
     ordered = sorted(detections, key=lambda entry: -entry["score"])
-    best = ordered[0]["score"] if ordered else 0.0
+    if not ordered:
+        return Bars("Detections: none", (), ())
+    best = ordered[0]["score"]
     # Of a negative best score, a part lies above it.
     least = min(SCORE_PART * best, best)
+    chosen, count = [], collections.Counter()
     for entry in ordered:
-        rank = count[entry["label"]] = count.get(entry["label"], 0) + 1
-        if rank <= TOP_K and entry["score"] >= least:
+        count[entry["label"]] += 1
+        if entry["score"] >= least and count[entry["label"]] <= TOP_K:
             chosen.append(entry)
-    title = f"Detections: {len(chosen)} of {len(ordered)}"
-    if ordered:
-        title += (
-            f", at most {TOP_K} a class, score {least:.2f} (pale) to "
-            f"{best:.2f} (solid)"
-        )
     return Bars(
-        title,
+        f"Detections: {len(chosen)} of {len(ordered)}, at most {TOP_K} a "
+        f"class, scores from {least:.2f} (pale) to {best:.2f} (full colour)",
         tuple(Segment(each["label"], *each["segment"]) for each in chosen),
         tuple(each["score"] / best if best > 0 else 1.0 for each in chosen),
     )
 
 
 def read_curves(config):
-    """Runs the model of --run_dir on the record of --video.
+    """What the model of --run_dir says of the record of --video.
 
     Returns:
-        Curves of the attentions, and of z_fg of the classes that localization
-        keeps, at most TOP_CLASSES, unless the run has no MIL branch.
+        Curves of the attentions; unless the run has no MIL branch, Curves of
+        z_fg, of TOP_CLASSES at most of the classes that localization keeps.
     """
+    config.require("data_dir")
     info = dataset_info.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
@@ -181,70 +166,58 @@ def read_curves(config):
     inputs = {k: video[k][tf.newaxis] for k in ("features", "num_snippets")}
     outputs = model(inputs, training=False)
     seconds = float(video["seconds_per_snippet"])
-    attention = Curves(
-        "Attention",
-        outputs["attention"][0].numpy(),
-        tuple(_ATTENTIONS),
-        ("",) * 3,
-        seconds,
-        _ATTENTIONS,
-    )
-    if model.branches == "attention":
-        return [attention]
-    scores = outputs["video_scores"][0, 0].numpy()
-    kept = localization.kept_classes(scores, config.alpha).numpy()
-    kept = kept[np.argsort(-scores[kept], kind="stable")][:TOP_CLASSES]
-    activation = Curves(
-        "Foreground activation (video score)",
-        outputs["activation"][0, :, 0].numpy()[:, kept],
-        tuple(classes[index - 1] for index in kept),
-        tuple(f" ({scores[index]:.2f})" for index in kept),
-        seconds,
-    )
-    return [attention, activation]
+    attention = outputs["attention"][0].numpy()
+    rows = [Curves("Attention", attention, tuple(_ATTENTIONS), seconds)]
+    if model.branches != "attention":
+        scores = outputs["video_scores"][0, 0].numpy()
+        kept = localization.kept_classes(scores, config.alpha).numpy()
+        kept = kept[np.argsort(-scores[kept], kind="stable")][:TOP_CLASSES]
+        activation = outputs["activation"][0, :, 0].numpy()[:, kept]
+        names = tuple(classes[index - 1] for index in kept)
+        title = "Foreground activation, best video scores: " + ", ".join(
+            f"{scores[index]:.2f}" for index in kept
+        )
+        rows.append(Curves(title, activation, names, seconds))
+    return rows
 
 
+@matplotlib.rc_context({"text.parse_math": False})  # names may hold a $
 def draw(title, rows):
-    """Draws rows above each other, on one time axis.
-
-    Args:
-        title: name of the video.
-        rows: Bars and Curves, from top to bottom.
+    """Draws Bars and Curves from top to bottom, on one axis in seconds.
 
     Returns:
         Figure, 10 inches wide, with one axes a row. A segment is one patch; a
         sequence is a step curve, constant over each snippet.
     """
-    heights = [
-        0.3 + 0.27 * max(len({s.label for s in row.segments}), 1)
-        if isinstance(row, Bars)
-        else 1.3
+    heights = [  # in inches: a lane a class, or curves
+        0.3 + (0.27 * (len(row.names) or 1) if isinstance(row, Bars) else 1.0)
         for row in rows
     ]
     figure = Figure((10, 0.8 + sum(heights)), layout="constrained")
-    figure.suptitle(title, weight="bold", parse_math=False)
+    figure.suptitle(title, weight="bold")
     columns = figure.subplots(
         len(rows), squeeze=False, sharex=True, height_ratios=heights
     )
-    colours, end = _class_colours(rows), 0.0
+    names = itertools.chain(*(row.names for row in rows))
+    classes = dict.fromkeys(name for name in names if name not in _ATTENTIONS)
+    colours = dict(zip(classes, itertools.cycle(_CLASSES), strict=False))
     for axes, row in zip(columns[:, 0], rows, strict=True):
+        draw_row = _draw_bars if isinstance(row, Bars) else _draw_curves
+        draw_row(axes, row, colours | _ATTENTIONS)
         axes.set_title(row.title, loc="left", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
-        draw_row = _draw_bars if isinstance(row, Bars) else _draw_curves
-        end = max(end, draw_row(axes, row, colours))
-    axes.set_xlim(0, end or 1)
+        axes.margins(x=0)
+    axes.set_xlim(left=0)
     axes.set_xlabel("Time (seconds)")
     return figure
 
 
 def save(figure, path):
-    """Writes a Figure, always the same bytes; whole, or not at all.
+    """Writes a Figure to a .png or .svg Path, whole or not at all.
 
-    Args:
-        figure: Figure.
-        path: pathlib.Path to .png or .svg; replaced if it exists.
+    An existing file is replaced. Equal figures give equal bytes.
     """
     kind = path.suffix.lower()[1:]
     aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -285,58 +258,34 @@ def _require_video(video, names, where):
         )
 
 
-def _class_colours(rows):
-    """One colour a class, in the order in which the rows name them."""
-    names = [s.label for row in rows for s in getattr(row, "segments", ())]
-    names += [n for row in rows for n in getattr(row, "names", ())]
-    return {
-        name: _CLASS_COLOURS[i % len(_CLASS_COLOURS)]
-        for i, name in enumerate(dict.fromkeys(names))
-    }
-
-
 def _draw_bars(axes, row, colours):
-    """One lane a class; returns the last second."""
-    labels = {segment.label for segment in row.segments}
-    lanes = [name for name in colours if name in labels]
-    # Weaker ones go below, and the outline shows what lies under others.
-    for each, opacity in sorted(
-        zip(row.segments, row.opacity, strict=True), key=lambda pair: pair[1]
-    ):
+    """One lane a class. Short bars lie on long ones, so that all are seen."""
+    lanes = [name for name in colours if name in row.names]
+    pairs = zip(row.segments, row.intensities, strict=True)
+    for each, intensity in sorted(pairs, key=lambda p: p[0].start - p[0].end):
+        paleness = 1 - np.clip(intensity, 0, 1)
         axes.barh(
             lanes.index(each.label),
             each.end - each.start,
             height=0.7,
             left=each.start,
-            facecolor=(colours[each.label], max(opacity, 0.0)),
-            edgecolor=colours[each.label],
+            facecolor=[c + paleness * (1 - c) for c in colours[each.label]],
+            edgecolor="0.2",
+            linewidth=0.6,
         )
-    axes.set_yticks(range(len(lanes)), lanes, parse_math=False)
-    axes.tick_params(axis="y", length=0)
+    axes.set_yticks(range(len(lanes)), lanes)
     axes.set_ylim(max(len(lanes), 1) - 0.5, -0.5)
-    return max((segment.end for segment in row.segments), default=0.0)
 
 
 def _draw_curves(axes, row, colours):
-    """Steps, with a legend to their right; returns the last second."""
+    """Steps from 0 to 1, with a legend to their right."""
     edges = np.arange(len(row.values) + 1) * row.seconds_per_snippet
-    for values, name, remark in zip(
-        row.values.T, row.names, row.remarks, strict=True
-    ):
-        axes.stairs(
-            values,
-            edges,
-            baseline=None,
-            color=(row.colours or colours)[name],
-            label=name + remark,
-        )
+    lines = [
+        axes.stairs(values, edges, baseline=None, color=colours[name])
+        for values, name in zip(row.values.T, row.names, strict=True)
+    ]
+    axes.legend(lines, row.names, loc="center left", bbox_to_anchor=(1, 0.5))
     axes.set_ylim(-0.03, 1.03)
-    legend = axes.legend(
-        loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False
-    )
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    return edges[-1]
 
 
 if __name__ == "__main__":

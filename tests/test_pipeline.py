@@ -1,0 +1,179 @@
+"""The whole pipeline through the commands, as `make demo` runs it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tfrecords_tools import convert, synthesize
+from tfwstal import evaluate, export, localize, train
+from tfwstal.config import Config, parse
+
+
+def demo_config(command, *arguments):
+    return parse(
+        [command, "--flagfile=configs/demo.flags", *map(str, arguments)],
+        command,
+    )
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Runs a small demo, and gives its folder and both mAPs."""
+    folder = tmp_path_factory.mktemp("demo")
+    small = (
+        "--num_train_videos=40",
+        "--num_test_videos=20",
+        "--num_classes=4",
+        "--feature_dim=128",
+        "--median_snippets=60",
+        "--difficulty=0.25",
+    )
+    synthesize.main(
+        demo_config("synthesize", f"--output_dir={folder / 'raw'}", *small)
+    )
+    convert.main(
+        demo_config(
+            "convert",
+            f"--features_dir={folder / 'raw'}",
+            f"--output_dir={folder / 'records'}",
+        )
+    )
+    mean_ap = {}
+    for name, epochs in (("untrained", 0), ("trained", 40)):
+        train.main(
+            demo_config(
+                "train",
+                f"--data_dir={folder / 'records'}",
+                f"--run_dir={folder / name}",
+                f"--epochs={epochs}",
+            )
+        )
+        found = folder / f"{name}.json"
+        localize.main(
+            parse(
+                [
+                    "localize",
+                    f"--run_dir={folder / name}",
+                    f"--detections={found}",
+                ],
+                "localize",
+            )
+        )
+        report = folder / f"{name}_report.json"
+        evaluate.main(
+            demo_config(
+                "evaluate",
+                f"--ground_truth={folder / 'raw' / 'gt.json'}",
+                f"--detections={found}",
+                f"--report={report}",
+            )
+        )
+        result, _ = evaluate.evaluate_files(
+            demo_config(
+                "evaluate",
+                f"--ground_truth={folder / 'raw' / 'gt.json'}",
+                f"--detections={found}",
+            )
+        )
+        mean_ap[name] = float(np.mean(result.mean_ap))
+    return folder, mean_ap
+
+
+def test_training_finds_the_planted_actions(demo):
+    _, mean_ap = demo
+    assert mean_ap["trained"] > 0.2
+    assert mean_ap["trained"] > 5 * mean_ap["untrained"]
+
+
+def test_every_test_video_is_answered(demo):
+    folder, _ = demo
+    found = json.loads((folder / "trained.json").read_text())["results"]
+    listed = (folder / "raw" / "split_test.txt").read_text().split()
+    assert sorted(found) == sorted(listed)
+
+
+def test_evaluation_during_training_is_the_evaluate_command(demo):
+    folder, mean_ap = demo
+    train.main(
+        demo_config(
+            "train",
+            f"--data_dir={folder / 'records'}",
+            f"--run_dir={folder / 'watched'}",
+            "--epochs=2",
+            "--eval_every=2",
+        )
+    )
+    localize.main(
+        Config(
+            run_dir=str(folder / "watched"),
+            data_dir=str(folder / "records"),
+            detections=str(folder / "watched.json"),
+        )
+    )
+    result, _ = evaluate.evaluate_files(
+        demo_config(
+            "evaluate",
+            f"--ground_truth={folder / 'raw' / 'gt.json'}",
+            f"--detections={folder / 'watched.json'}",
+        )
+    )
+    rows = (folder / "watched" / "history.csv").read_text().splitlines()
+    logged = dict(zip(rows[0].split(","), rows[2].split(","), strict=True))
+    assert float(logged["mAP@0.1:0.7"]) == pytest.approx(
+        float(np.mean(result.mean_ap)), abs=1e-6
+    )
+
+
+def test_the_run_exports(demo):
+    folder, _ = demo
+    export.main(
+        parse(
+            [
+                "export",
+                f"--run_dir={folder / 'trained'}",
+                f"--export_dir={folder / 'models'}",
+            ],
+            "export",
+        )
+    )
+    assert (folder / "models" / "1" / "saved_model.pb").is_file()
+
+
+def test_real_i3d_features_go_all_the_way(shared_data, tmp_path, capsys):
+    """Four labelled real videos: proves the path, not the method."""
+    real = shared_data / "features" / "real_i3d"
+    convert.main(
+        Config(features_dir=str(real), output_dir=str(tmp_path / "records"))
+    )
+    train.main(
+        Config(
+            data_dir=str(tmp_path / "records"),
+            run_dir=str(tmp_path / "run"),
+            epochs=2,
+        )
+    )
+    localize.main(
+        Config(
+            run_dir=str(tmp_path / "run"),
+            data_dir=str(tmp_path / "records"),
+            split="train",
+            detections=str(tmp_path / "found.json"),
+            eta=(0.2, 0.25, 0.3),
+        )
+    )
+    found = json.loads((tmp_path / "found.json").read_text())["results"]
+    assert "video_validation_0000051" in found
+    # 265 snippets of 16 frames at 25 frames per second.
+    for each in found["video_validation_0000051"]:
+        assert each["segment"][1] <= 265 * 16 / 25 + 1e-3
+    capsys.readouterr()
+    evaluate.main(
+        Config(
+            ground_truth=str(real / "annotations.json"),
+            subset="validation",
+            detections=str(tmp_path / "found.json"),
+            ignore_unknown=True,
+        )
+    )
+    assert "1 video" in capsys.readouterr().out

@@ -1,0 +1,185 @@
+import csv
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import random_batch
+
+from tfwstal import dataset, dataset_info, localize, run_folder, train
+from tfwstal.config import Config
+from tfwstal.errors import InputError
+
+FAST = Config(
+    num_snippets=20,
+    batch_size=4,
+    epochs=3,
+    learning_rate=0.01,
+    eta=(0.3, 0.4, 0.5),
+)
+
+
+def run(records, run_dir, **changes):
+    train.main(
+        dataclasses.replace(
+            FAST, data_dir=str(records), run_dir=str(run_dir), **changes
+        )
+    )
+    return run_dir
+
+
+def weights(run_dir):
+    return run_folder.load(run_dir)[0].get_weights()
+
+
+def test_a_run_leaves_what_the_readme_says(records, tmp_path):
+    folder = run(records, tmp_path / "run", eval_every=2)
+    found = {path.name for path in folder.iterdir()}
+    assert found == {
+        "model.keras",
+        "checkpoints",
+        "logs",
+        "history.csv",
+        "flags.flags",
+        "classes.txt",
+    }
+    assert (folder / "checkpoints" / "last.weights.h5").is_file()
+    assert list(folder.glob("logs/train/events*"))
+    assert (folder / "classes.txt").read_text() == "a\nb\nc\n"
+    with open(folder / "history.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    for term in ("loss", "cls_fg", "cls_ct", "cls_bg", "smt", "gui"):
+        assert float(rows[-1][term]) >= 0
+    # Evaluated after the second epoch only.
+    values = [float(row["mAP@0.1:0.7"]) for row in rows]
+    assert [np.isnan(value) for value in values] == [True, False, True]
+
+
+def test_the_checkpoint_is_the_last_epoch(records, tmp_path):
+    folder = run(records, tmp_path / "run")
+    model, _ = run_folder.load(folder)
+    final = model.get_weights()
+    model.load_weights(folder / "checkpoints" / "last.weights.h5")
+    for one, other in zip(final, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_two_runs_with_one_seed_are_equal(records, tmp_path):
+    one, other = (run(records, tmp_path / name) for name in "ab")
+    for first, second in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_array_equal(first, second)
+    third = weights(run(records, tmp_path / "c", seed=5))
+    assert any(
+        not np.array_equal(first, second)
+        for first, second in zip(weights(one), third, strict=True)
+    )
+
+
+def test_centroids_start_as_class_means_or_uniform(records, tmp_path):
+    info = dataset_info.read(records)
+    means = dataset.class_means(info, records)
+    for kind in ("class_mean", "uniform"):
+        folder = run(records, tmp_path / kind, epochs=0, centroids=kind)
+        centroids = np.asarray(run_folder.load(folder)[0].centroids)
+        if kind == "class_mean":
+            np.testing.assert_array_equal(centroids, means)
+        else:
+            assert (centroids >= 0).all() and (centroids <= 1).all()
+
+
+def test_padded_and_static_batches_train_alike(records, tmp_path):
+    # Dropout's draws depend on the shape, and Adam blows up rounding.
+    same = {"dropout": 0.0, "optimizer": "sgd"}
+    plain = weights(run(records, tmp_path / "off", xla="off", **same))
+    xla = weights(run(records, tmp_path / "on", xla="on", **same))
+    for one, other in zip(plain, xla, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_repeating_short_videos_trains(records, tmp_path):
+    run(records, tmp_path / "run", epochs=1, upsample_short="repeat")
+
+
+def test_xla_follows_the_device():
+    has_gpu = bool(tf.config.list_physical_devices("GPU"))
+    assert train.use_xla("auto") == has_gpu
+    assert train.use_xla("on") and not train.use_xla("off")
+
+
+def test_the_model_file_loads_in_plain_keras(records, tmp_path):
+    folder = run(records, tmp_path / "run", epochs=1)
+    model = keras.models.load_model(folder / "model.keras")
+    inputs, actions = random_batch([5, 9])
+    model.fit(inputs, actions, epochs=1, verbose=0)  # it is compiled too
+    assert model.predict(inputs, verbose=0)["video_scores"].shape == (2, 3, 4)
+
+
+class TestBadInput:
+    def test_an_existing_run_is_refused_and_kept(self, records, tmp_path):
+        folder = run(records, tmp_path / "run", epochs=0)
+        before = (folder / "model.keras").read_bytes()
+        with pytest.raises(InputError, match="not empty.*--overwrite"):
+            run(records, folder, epochs=0)
+        assert (folder / "model.keras").read_bytes() == before
+        run(records, folder, epochs=0, overwrite=True, seed=3)
+        assert (folder / "model.keras").read_bytes() != before
+
+    def test_a_folder_of_something_else_is_never_replaced(
+        self, records, tmp_path
+    ):
+        (tmp_path / "thesis").mkdir()
+        (tmp_path / "thesis" / "chapter1.tex").write_text("x")
+        with pytest.raises(InputError, match="holds something that is no run"):
+            run(records, tmp_path / "thesis", overwrite=True)
+        assert (tmp_path / "thesis" / "chapter1.tex").exists()
+
+    def test_unknown_optimizer(self, records, tmp_path):
+        with pytest.raises(InputError, match="--optimizer=adma: unknown"):
+            run(records, tmp_path / "run", optimizer="adma")
+        assert not (tmp_path / "run").exists()
+
+    def test_damaged_records_leave_no_run(self, records, tmp_path):
+        shard = records / "set-train.tfrecord-00000-of-00001"
+        content = bytearray(shard.read_bytes())
+        content[-40] ^= 255
+        shard.write_bytes(content)
+        with pytest.raises(InputError, match="damaged record"):
+            run(records, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
+
+    def test_evaluating_a_split_that_is_not_there(self, records, tmp_path):
+        with pytest.raises(InputError, match="'val' holds no video"):
+            run(records, tmp_path / "run", eval_every=1, split="val")
+        assert not (tmp_path / "run").exists()
+
+    def test_a_run_without_a_model(self, records, tmp_path):
+        folder = run(records, tmp_path / "run", epochs=0)
+        (folder / "model.keras").unlink()
+        with pytest.raises(InputError, match="holds no model.keras"):
+            run_folder.load(folder)
+        with pytest.raises(InputError, match="does not exist"):
+            run_folder.load(tmp_path / "nowhere")
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"feature_dim": 6}, "6 wide, the model was trained on 5"),
+            ({"classes": ("a", "b")}, "2 classes, other than the 3"),
+            ({"classes": ("b", "a", "c")}, "in another order"),
+        ],
+    )
+    def test_records_of_another_model(self, records, tmp_path, change, message):
+        folder = run(records, tmp_path / "run", epochs=0)
+        other = dataclasses.replace(dataset_info.read(records), **change)
+        other.write(records)
+        with pytest.raises(InputError, match=message):
+            localize.main(
+                Config(
+                    run_dir=str(folder),
+                    data_dir=str(records),
+                    detections=str(tmp_path / "out.json"),
+                )
+            )
+        assert not (tmp_path / "out.json").exists()
