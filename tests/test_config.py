@@ -5,7 +5,8 @@ import pytest
 from absl import flags
 from conftest import ROOT
 
-from tfwstal.config import Config, parse
+from tfwstal.command_line import parse
+from tfwstal.config import Config
 from tfwstal.errors import InputError
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from tfrecords_tools import convert, synthesize
 from tfwstal import evaluate, export, localize, train
-from tfwstal.config import Config, parse
+from tfwstal.command_line import parse
+from tfwstal.config import Config
 
 
 def demo_config(command, *arguments):

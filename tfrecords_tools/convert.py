@@ -21,7 +21,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfrecords_tools import layouts, provenance, shards
-from tfwstal import config, features
+from tfwstal import command_line, features
 from tfwstal.annotations import BadSegment, Segment
 from tfwstal.dataset_info import DatasetInfo
 from tfwstal.errors import InputError
@@ -169,4 +169,4 @@ def _widths(widths):
 
 
 if __name__ == "__main__":
-    config.run(main, "convert")
+    command_line.run(main, "convert")

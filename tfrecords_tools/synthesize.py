@@ -26,7 +26,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools import planted_features, planted_timelines
-from tfwstal import config
+from tfwstal import command_line
 from tfwstal.annotations import read_ground_truth
 from tfwstal.errors import InputError
 
@@ -236,4 +236,4 @@ def _ground_truth(videos):
 
 
 if __name__ == "__main__":
-    config.run(main, "synthesize")
+    command_line.run(main, "synthesize")

@@ -5,6 +5,6 @@ class InputError(ValueError):
     """Something the user can put right: a file, a value, a flag.
 
     The message is one line that names the file, the value and the remedy.
-    `config.run` prints it and exits with status 1; every other exception is
-    a defect of ours and keeps its traceback.
+    `command_line.run` prints it and exits with status 1; every other exception
+    is a defect of ours and keeps its traceback.
     """

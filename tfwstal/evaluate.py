@@ -7,8 +7,7 @@ r"""COMMAND: detections and ground truth -> mean average precision.
 import collections
 import pathlib
 
-from tfwstal import annotations, average_precision
-from tfwstal import config as command_line
+from tfwstal import annotations, average_precision, command_line
 from tfwstal.errors import InputError
 
 

@@ -21,7 +21,7 @@ import shutil
 import tensorflow as tf
 from keras.export import ExportArchive
 
-from tfwstal import config, localization, run_folder, schema
+from tfwstal import command_line, localization, run_folder, schema
 from tfwstal.errors import InputError
 
 
@@ -156,4 +156,4 @@ def parse_batch(examples, feature_dim):
 
 
 if __name__ == "__main__":
-    config.run(main, "export")
+    command_line.run(main, "export")

@@ -16,7 +16,7 @@ import tqdm
 
 from tfwstal import (
     annotations,
-    config,
+    command_line,
     dataset,
     dataset_info,
     features,
@@ -101,4 +101,4 @@ def localize_one(config):
 
 
 if __name__ == "__main__":
-    config.run(main, "localize")
+    command_line.run(main, "localize")

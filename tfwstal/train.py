@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfwstal import (
     callbacks,
-    config,
+    command_line,
     dataset,
     dataset_info,
     keras_versions,
@@ -151,4 +151,4 @@ def _device():
 
 
 if __name__ == "__main__":
-    config.run(main, "train")
+    command_line.run(main, "train")

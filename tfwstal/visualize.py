@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from tfwstal import (
     annotations,
-    config,
+    command_line,
     dataset,
     dataset_info,
     localization,
@@ -289,4 +289,4 @@ def _draw_curves(axes, row, colours):
 
 
 if __name__ == "__main__":
-    config.run(main, "visualize")
+    command_line.run(main, "visualize")

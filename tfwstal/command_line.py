@@ -1,0 +1,196 @@
+"""From a command line to a command's Config, and from errors to one line."""
+
+import dataclasses
+import pathlib
+import sys
+import typing
+
+from absl import app, flags, logging
+
+from tfwstal.config import Config, to_text
+from tfwstal.errors import InputError
+
+# The recipes lie beside the package in a checkout, inside it once installed.
+_RECIPE_FOLDERS = (
+    pathlib.Path(__file__).parent / "configs",
+    pathlib.Path(__file__).parent.parent / "configs",
+)
+
+
+def run(main, command):
+    """Parses the command line and calls `main(Config)`; then the process ends.
+
+    Args:
+        main: function of a Config.
+        command: name of the command, as in a field's `commands`.
+    """
+    _define_flags(command, flags.FLAGS)
+
+    def parse_or_fail(argv):
+        try:
+            return parse(argv, command, flags.FLAGS)
+        except (flags.Error, InputError, OSError) as error:
+            _fail(error)
+
+    def main_or_fail(config):
+        # TensorFlow tells of every file it saves.
+        logging.set_verbosity(logging.WARNING)
+        try:
+            main(config)
+        except InputError as error:
+            _fail(error)
+
+    app.run(main_or_fail, flags_parser=parse_or_fail)
+
+
+def parse(argv, command, flag_values=None):
+    """The Config of a command line.
+
+    Args:
+        argv: the command line, program name first.
+        command: name of the command.
+        flag_values: absl's FlagValues that hold the flags; by default new
+            ones, apart from the process's.
+
+    Raises:
+        absl.flags.Error: for an unknown flag or a value out of its range.
+        InputError: for flags that contradict each other.
+    """
+    if flag_values is None:
+        flag_values = flags.FlagValues()
+        _define_flags(command, flag_values)
+    argv = _with_recipes(argv)
+    rest = flag_values(argv)
+    if len(rest) > 1:
+        raise InputError(
+            f"unexpected argument {rest[1]!r}; flags are --name=value"
+        )
+    run_dir = flag_values["run_dir"].value
+    recorded = pathlib.Path(run_dir) / "flags.flags"
+    if (
+        command in ("localize", "export", "visualize")
+        and run_dir
+        and recorded.is_file()
+    ):
+        # The run's own flags are the defaults.
+        flag_values.unparse_flags()
+        flag_values([argv[0], f"--flagfile={recorded}", *argv[1:]])
+    return Config(
+        **{
+            field.name: flag_values[field.name].value
+            for field in dataclasses.fields(Config)
+        }
+    )
+
+
+def _fail(error):
+    """Prints one line and ends the process with status 1."""
+    print("error:", " ".join(str(error).split()), file=sys.stderr)
+    sys.exit(1)
+
+
+def _with_recipes(argv):
+    """Lets --flagfile=configs/x.flags be found from any folder."""
+    found = []
+    for argument in argv:
+        name = argument.lstrip("-").removeprefix("flagfile=")
+        if argument.startswith(("--flagfile=", "-flagfile=")):
+            path = pathlib.Path(name)
+            if not path.is_file() and path.parts[:1] == ("configs",):
+                for folder in _RECIPE_FOLDERS:
+                    shipped = folder.joinpath(*path.parts[1:])
+                    if shipped.is_file():
+                        argument = f"--flagfile={shipped}"
+                        break
+        found.append(argument)
+    return found
+
+
+def _define_flags(command, flag_values):
+    """Registers every field of Config as an absl flag."""
+    types = typing.get_type_hints(Config)
+    for field in dataclasses.fields(Config):
+        meta = field.metadata
+        if types[field.name] is bool:  # --name and --noname
+            flags.DEFINE_boolean(
+                field.name, field.default, meta["help"], flag_values
+            )
+        else:
+            parser = _Parser(
+                types[field.name], meta["low"], meta["high"], meta["choices"]
+            )
+            flags.DEFINE(
+                parser,
+                field.name,
+                field.default,
+                meta["help"],
+                flag_values,
+                _Serializer(),
+            )
+        if command in meta["commands"]:
+            # absl shows the key flags of the main module, whose name to it
+            # is the path that was run.
+            flag_values.register_key_flag_for_module(
+                sys.argv[0], flag_values[field.name]
+            )
+
+
+class _Serializer(flags.ArgumentSerializer):
+    def serialize(self, value):
+        return to_text(value)
+
+
+class _Parser(flags.ArgumentParser):
+    """Parses one flag's text into its Python type, within its bounds."""
+
+    def __init__(self, kind, low, high, choices):
+        self.syntactic_help = "" if not choices else f"<{'|'.join(choices)}>"
+        self._kind, self._choices = kind, choices
+        self._low, self._high = low, high
+
+    def parse(self, argument):
+        """Returns the value, raises ValueError with a clear sentence."""
+        if not isinstance(argument, str):  # a default
+            return argument
+        if typing.get_origin(self._kind) is tuple:
+            item = typing.get_args(self._kind)[0]
+            return tuple(
+                self._check(item, value)
+                for part in filter(None, argument.split(","))
+                for value in self._expand(item, part.strip())
+            )
+        return self._check(self._kind, argument)
+
+    def flag_type(self):
+        kind = self._kind
+        return getattr(kind, "__name__", "list") + (
+            "" if kind in (str, int, float, bool) else " of values"
+        )
+
+    def _expand(self, item, part):
+        """`0.1:0.9:0.2` is start:stop:step, with the stop."""
+        if item is str or ":" not in part:
+            return [part]
+        try:
+            start, stop, step = (float(number) for number in part.split(":"))
+            count = int((stop - start) / step + 1e-6) + 1
+        except (ValueError, ZeroDivisionError):
+            raise ValueError("ranges are start:stop:step") from None
+        return [str(round(start + step * i, 9)) for i in range(count)]
+
+    def _check(self, kind, text):
+        try:
+            value = kind(text)
+        except ValueError:
+            noun = "whole number" if kind is int else "number"
+            raise ValueError(f"must be a {noun}") from None
+        if self._choices and value not in self._choices:
+            raise ValueError(f"must be one of {', '.join(self._choices)}")
+        # `not >=` also refuses nan.
+        if self._low is not None and not value >= self._low:
+            raise ValueError(f"must be at least {self._low:g}")
+        if self._high is not None and not value <= self._high:
+            raise ValueError(f"must be at most {self._high:g}")
+        if kind is float and value == float("inf"):
+            raise ValueError("must be finite")
+        return value
