@@ -86,11 +86,14 @@ def reference_weights(model):
         "pooled": model.pooled_classifier,
         "class": model.classifier,
     }
-    return {
+    weights = {
         f"{name}_{part}": np.asarray(getattr(layer, part), np.float64)
         for name, layer in layers.items()
         for part in ("kernel", "bias")
     }
+    width = model.feature_dim
+    weights["conv_kernel"] = weights["conv_kernel"].reshape(-1, width, width)
+    return weights
 
 
 def write_records(folder, videos, classes=("a", "b", "c"), feature_dim=5):

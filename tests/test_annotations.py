@@ -6,6 +6,7 @@ import os
 import numpy as np
 import pytest
 
+from tfwstal import annotations
 from tfwstal.annotations import (
     Segment,
     VideoAnnotation,
@@ -374,3 +375,51 @@ def test_columns_follow_the_order_of_the_files(tmp_path):
     assert detections.labels == ["Jump", "Jump"]
     assert detections.segments == [[1.0, 2.0], [1.0, 2.0]]
     assert detections.scores == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("A ", "ends with a blank"),
+        ("A\nB", "line break"),
+        ("A\u2028B", "line break"),
+        ("\ud800", "does not print"),
+        ("\0", "does not print"),
+    ],
+)
+def test_names_that_would_not_come_back(name, problem):
+    assert problem in annotations.name_problem(name)
+
+
+@pytest.mark.parametrize("name", ["High Jump", "Été; 跳", "v_-a.b,c"])
+def test_names_that_are_fine(name):
+    assert annotations.name_problem(name) == ""
+
+
+def test_an_absurd_time_is_named(tmp_path):
+    path = tmp_path / "gt.json"
+    path.write_text(
+        '{"database": {"v": {"subset": "test", "annotations": '
+        '[{"label": "A", "segment": [0, 1e300]}]}}}'
+    )
+    with pytest.raises(InputError, match="'v'.*1e\\+300, beyond all reason"):
+        annotations.read_ground_truth(path)
+
+
+class TestRefuseExisting:
+    def test_an_existing_file(self, tmp_path):
+        path = tmp_path / "found.json"
+        annotations.refuse_existing("detections", path, False)
+        path.write_text("mine")
+        with pytest.raises(InputError, match="--detections=.*--overwrite"):
+            annotations.refuse_existing("detections", path, False)
+        annotations.refuse_existing("detections", path, True)
+
+    def test_a_place_that_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").write_text("in the way")
+        with pytest.raises(InputError, match="cannot be written"):
+            annotations.refuse_existing(
+                "report", tmp_path / "file" / "report.json", False
+            )

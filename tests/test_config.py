@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import re
 
 import pytest
@@ -37,7 +38,7 @@ def test_recipes_are_found_from_any_folder(tmp_path, monkeypatch):
         (["--batch_size=x"], "must be a whole number"),
         (["--eta=0.5,1.5"], "must be at most 1"),
         (["--alpha=nan"], "--alpha=nan: must be at least 0"),
-        (["--learning_rate=inf"], "must be finite"),
+        (["--learning_rate=inf"], "must be at most 1000"),
         (["--nms=fuzzy"], "must be one of hard, soft"),
         (["--eta=0.1:0.9"], "ranges are start:stop:step"),
         (["--eta="], "--eta is empty"),
@@ -46,6 +47,7 @@ def test_recipes_are_found_from_any_folder(tmp_path, monkeypatch):
         (["--learningrate=1"], "Unknown command line flag 'learningrate'"),
         (["stray"], "unexpected argument 'stray'"),
         (["--flagfile=none.flags"], "none.flags"),
+        (["--seed=5000000000"], "must be at most"),
     ],
 )
 def test_a_wrong_flag_says_what_and_why(arguments, message):
@@ -89,7 +91,9 @@ def test_saved_flags_give_the_same_run_again(tmp_path):
         "--run_dir=there",
         "--overwrite",
     )
-    assert again == config
+    # From any folder.
+    assert again.data_dir == os.path.abspath("here")
+    assert dataclasses.replace(again, data_dir="here") == config
 
 
 def test_a_run_gives_localize_its_defaults(tmp_path):
@@ -143,3 +147,9 @@ def test_all_ablation_files_parse():
 def test_require():
     with pytest.raises(InputError, match="--run_dir is needed"):
         Config(data_dir="here").require("data_dir", "run_dir")
+
+
+def test_a_stray_word_in_a_runs_flags_is_an_error(tmp_path):
+    (tmp_path / "flags.flags").write_text("hello\n")
+    with pytest.raises(InputError, match="unexpected argument 'hello'"):
+        parse(["localize", f"--run_dir={tmp_path}"], "localize")

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -174,6 +175,34 @@ class TestDamage:
         (records / "metadata.json").write_text("{")
         with pytest.raises(InputError, match="damaged description"):
             dataset_info.read(records)
+
+    @pytest.mark.parametrize(
+        ("name", "content"),
+        [
+            ("metadata.json", "[]"),
+            ("metadata.json", "{}"),
+            ("dataset_info.json", '{"name": "x"}'),
+            ("dataset_info.json", b"\xff\xfe"),
+        ],
+    )
+    def test_description_of_something_else(self, records, name, content):
+        if isinstance(content, str):
+            content = content.encode()
+        (records / name).write_bytes(content)
+        with pytest.raises(InputError, match="damaged description"):
+            dataset_info.read(records)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({"feature_dim": 6}, "does not fit metadata.json"),
+            ({"classes": ("a", "b")}, "class index 3.*lists 2 classes"),
+        ],
+    )
+    def test_records_that_disagree_with_it(self, records, change, message):
+        info = dataclasses.replace(dataset_info.read(records), **change)
+        with pytest.raises(InputError, match=message):
+            dataset.class_means(info, records)
 
     def test_unknown_and_empty_split(self, records, tmp_path):
         info = dataset_info.read(records)

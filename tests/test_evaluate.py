@@ -279,7 +279,7 @@ def test_empty_ground_truth_is_refused(config):
 def test_report_is_not_replaced_unless_asked(config, tmp_path, capsys):
     report = tmp_path / "report.json"
     report.write_text("mine")
-    assert "replace it with --overwrite" in _refused(config(report=str(report)))
+    assert "give --overwrite" in _refused(config(report=str(report)))
     assert report.read_text() == "mine"
     # Refused before any work.
     assert capsys.readouterr().out == ""

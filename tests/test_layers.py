@@ -14,7 +14,7 @@ def test_residual_block_is_the_oracle(kernel_size):
     block.build((None, None, 4))
     kernel = rng.normal(size=(kernel_size, 4, 4)).astype(np.float32)
     bias = rng.normal(size=4).astype(np.float32)
-    block.conv.kernel.assign(kernel)
+    block.conv.kernel.assign(kernel.reshape(-1, 4))
     block.conv.bias.assign(bias)
 
     x = block(tf.constant(features), tf.fill([1, 6], True))

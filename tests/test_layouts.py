@@ -319,7 +319,7 @@ BAD_CSV = {
     "no column": ("video,labels\na,X", "no column 'video_id'"),
     "unknown column": ("video_id,labels,FPS\na,X,3", "column 'FPS' is unknown"),
     "comma": ("video_id,labels\na,X,Y", "line 2.*';'"),
-    "empty id": ("video_id,labels\n,X", "line 2: the video_id is empty"),
+    "empty id": ("video_id,labels\n,X", "line 2: the video_id '' is empty"),
     "fps": ("video_id,labels,fps\na,X,-1", "line 2: fps is '-1'"),
     "nan": ("video_id,labels,fps\na,X,nan", "line 2: fps is 'nan'"),
     "snippet": (
@@ -329,6 +329,9 @@ BAD_CSV = {
     "split": ("video_id,labels,split\na,X,../a", "'a' has the split '../a'"),
     "no label": ("video_id,labels\na,;", "'a' of the training split has no"),
     "empty": ("", "no column 'video_id'"),
+    "open quote": ('video_id,labels\na,X\nb,"Y;Z\nc,X', "cannot be read"),
+    "line break": ('video_id,labels\na,"X\nY"', "label 'X.nY' holds a line"),
+    "tiny fps": ("video_id,labels,fps\na,X,1e-60", "fps is '1e-60'"),
     "no rows": ("video_id,labels\n", "has no video"),
 }
 

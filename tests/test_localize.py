@@ -137,6 +137,11 @@ def test_unusable_features(run_dir, tmp_path, array, message):
     assert not (tmp_path / "found.json").exists()
 
 
+def test_more_than_two_feature_files(run_dir, tmp_path):
+    with pytest.raises(InputError, match="one joined file, or RGB and flow"):
+        localize.main(config(run_dir, tmp_path, features=("a", "b", "c")))
+
+
 def test_missing_features(run_dir, tmp_path):
     with pytest.raises(InputError, match="none.npy"):
         localize.main(config(run_dir, tmp_path, features=("none.npy",)))

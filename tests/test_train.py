@@ -8,6 +8,7 @@ import tensorflow as tf
 from conftest import random_batch
 
 from tfwstal import dataset, dataset_info, localize, run_folder, train
+from tfwstal.command_line import parse
 from tfwstal.config import Config
 from tfwstal.errors import InputError
 
@@ -183,3 +184,73 @@ class TestBadInput:
                 )
             )
         assert not (tmp_path / "out.json").exists()
+
+
+class TestFailures:
+    def test_divergence_is_an_error_and_leaves_no_model(
+        self, records, tmp_path
+    ):
+        with pytest.raises(InputError, match="the training has diverged"):
+            run(
+                records,
+                tmp_path / "run",
+                optimizer="adamw",
+                learning_rate=1e3,
+                # Each step multiplies every weight by 1 - 1e6.
+                weight_decay=1e3,
+                epochs=10,
+            )
+        assert not (tmp_path / "run" / "model.keras").exists()
+
+    def test_a_failure_brings_the_older_run_back(
+        self, records, tmp_path, monkeypatch
+    ):
+        folder = run(records, tmp_path / "run", epochs=0)
+        before = (folder / "model.keras").read_bytes()
+
+        def full(*arguments):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(run_folder, "save_model", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(records, folder, epochs=1, overwrite=True)
+        assert (folder / "model.keras").read_bytes() == before
+        assert [path.name for path in tmp_path.iterdir()] == ["records", "run"]
+        # Without an older run, a finished epoch is kept, and nothing else.
+        with pytest.raises(OSError, match="No space left"):
+            run(records, tmp_path / "new", epochs=1)
+        assert (tmp_path / "new/checkpoints/last.weights.h5").is_file()
+        with pytest.raises(OSError, match="No space left"):
+            run(records, tmp_path / "none", epochs=0)
+        assert not (tmp_path / "none").exists()
+
+    def test_records_inside_the_run_folder_are_safe(self, records):
+        for folder in (records, records.parent):
+            with pytest.raises(InputError, match="lies in --run_dir"):
+                run(records, folder, overwrite=True)
+        assert (records / "dataset_info.json").exists()
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no zip", None])
+    def test_a_damaged_model(self, records, tmp_path, content):
+        folder = run(records, tmp_path / "run", epochs=0)
+        path = folder / "model.keras"
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-500] if content is None else content)
+        with pytest.raises(InputError, match="is damaged"):
+            run_folder.load(folder)
+
+    def test_class_names_that_do_not_fit_the_model(self, records, tmp_path):
+        folder = run(records, tmp_path / "run", epochs=0)
+        (folder / "classes.txt").write_text("a\nb\n")
+        with pytest.raises(InputError, match="has 2 names"):
+            run_folder.load(folder)
+
+
+def test_the_run_records_the_time_scale_of_its_features(records, tmp_path):
+    info = dataclasses.replace(
+        dataset_info.read(records), fps=30.0, frames_per_snippet=8
+    )
+    info.write(records)
+    folder = run(records, tmp_path / "run", epochs=0)
+    config = parse(["export", f"--run_dir={folder}"], "export")
+    assert (config.fps, config.frames_per_snippet) == (30.0, 8)

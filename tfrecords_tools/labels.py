@@ -13,7 +13,6 @@ split_test.txt, or to the layout.
 
 import csv
 import dataclasses
-import math
 import pathlib
 
 from tfwstal import annotations
@@ -131,6 +130,10 @@ def read_classes(features_dir, given, videos):
     if not classes:
         raise InputError(f"{path} is empty; give one action name a line")
     for name in classes:
+        if annotations.name_problem(name):
+            raise InputError(
+                f"{path}: class {name!r} {annotations.name_problem(name)}"
+            )
         if classes.count(name) > 1:
             raise InputError(
                 f"{path}: class {name!r} stands there twice; remove one line"
@@ -171,7 +174,9 @@ def _read_csv(path):
     try:
         # utf-8-sig: spreadsheets begin their files with a byte order mark.
         with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, restkey="", skipinitialspace=True)
+            rows = csv.DictReader(
+                file, restkey="", skipinitialspace=True, strict=True
+            )
             columns = [name.strip() for name in rows.fieldnames or ()]
             rows.fieldnames = columns
             _check_columns(path, columns)
@@ -215,12 +220,16 @@ def _parse_row(where, row):
             "with ';'"
         )
     row = {name: (cell or "").strip() for name, cell in row.items()}
-    if not row["video_id"]:
-        raise InputError(f"{where}: the video_id is empty")
-    labels = (label.strip() for label in row["labels"].split(";"))
+    labels = [label.strip() for label in row["labels"].split(";")]
+    labels = [label for label in labels if label]
+    for name in (row["video_id"], *labels):
+        problem = annotations.name_problem(name)
+        if problem:
+            what = "video_id" if name == row["video_id"] else "label"
+            raise InputError(f"{where}: the {what} {name[:40]!r} {problem}")
     return LabelledVideo(
         video_id=row["video_id"],
-        labels=_unique(filter(None, labels)),
+        labels=_unique(labels),
         split=(row["split"] or "train") if "split" in row else None,
         fps=_positive(where, row, "fps", float),
         frames_per_snippet=_positive(where, row, "frames_per_snippet", int),
@@ -236,9 +245,12 @@ def _positive(where, row, name, kind):
         value = kind(text)
     except ValueError:
         value = 0
-    if not 0 < value < math.inf:
+    # The bounds of the flags of the same names.
+    if not (1e-3 if kind is float else 1) <= value <= 1e6:
         noun = "whole number" if kind is int else "number"
-        raise InputError(f"{where}: {name} is {text!r}, not a positive {noun}")
+        raise InputError(
+            f"{where}: {name} is {text!r}, not a positive {noun} up to 1e6"
+        )
     return value
 
 

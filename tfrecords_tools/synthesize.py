@@ -56,7 +56,7 @@ def main(config):
     except OSError as error:
         raise InputError(
             f"--output_dir={config.output_dir} cannot be written "
-            f"({error.strerror}); choose another folder or make room"
+            f"({error.strerror or error}); choose another folder or make room"
         ) from None
     for what, count in left_out.items():
         if count:
@@ -116,7 +116,9 @@ def write(folder, videos, config):
     )
     for split in ("train", "test"):
         (folder / split).mkdir()
-    for name, video in tqdm(videos.items(), "synthesize", unit="video"):
+    for name, video in tqdm(
+        videos.items(), "synthesize", unit="video", disable=None
+    ):
         rng = planted_timelines.generator(config.seed, name, stage=1)
         timeline = make_timeline(rng, video, labels, config)
         features = planted_features.draw_features(rng, world, timeline)

@@ -20,6 +20,10 @@ import pathlib
 from tfwstal.average_precision import Detections, Instances
 from tfwstal.errors import InputError
 
+# Seconds and scores beyond this (30 years) are mistakes, and would overflow
+# the microseconds of a record.
+_MOST = 1e9
+
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
@@ -171,6 +175,31 @@ def write_detections(path, results):
     )
 
 
+def refuse_existing(flag, path, overwrite):
+    """Raises InputError unless a file may be written at `path`.
+
+    To be called before long work, not after it.
+
+    Args:
+        flag: name of the flag that holds the path, for the message.
+        path: the file to write; "" for none.
+        overwrite: whether a file may be there already.
+    """
+    path = pathlib.Path(path or ".")
+    if path.is_file() and not overwrite:
+        raise InputError(
+            f"--{flag}={path} exists; choose another name or give --overwrite"
+        )
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise InputError(
+            f"--{flag}={path} cannot be written: {folder} is no folder that "
+            "may be written to; choose another path"
+        )
+
+
 def write_json_atomically(path, content, indent=None):
     """Writes JSON to a temporary name beside `path`, then renames it.
 
@@ -235,6 +264,22 @@ def to_detections(results):
     )
 
 
+def name_problem(name):
+    """What makes a video's or a class's name unusable, or "".
+
+    Names become lines of files and keys of JSON: control characters, line
+    breaks of any kind and lone surrogates would not come back as they were,
+    nor would blanks at the ends.
+    """
+    if not name.strip():
+        return "is empty"
+    if name != name.strip():
+        return "begins or ends with a blank"
+    if not name.isprintable():
+        return "holds a line break or another character that does not print"
+    return ""
+
+
 class _Malformed(Exception):
     """What is wrong with one entry of a file, as the end of a sentence."""
 
@@ -279,6 +324,8 @@ def _without_duplicates(pairs):
 
 def _parse_video(video_id, entry):
     """One VideoAnnotation with all its segments, bad ones too."""
+    if name_problem(video_id):
+        raise _Malformed(f"its name {name_problem(video_id)}")
     annotations = _get(entry, "annotations", list)
     duration = entry.get("duration")
     return VideoAnnotation(
@@ -333,6 +380,8 @@ def _get(entry, key, kind):
     value = entry[key]
     if not isinstance(value, kind) or value == "":
         raise _Malformed(f"{key!r} is {_short(value)}, not a {noun}")
+    if kind is str and name_problem(value):
+        raise _Malformed(f"{key!r}, {_short(value)}, {name_problem(value)}")
     return value
 
 
@@ -354,6 +403,8 @@ def _number(value, name):
         number = math.nan
     if not math.isfinite(number):
         raise _Malformed(f"{name!r} holds {_short(value)}, not a finite number")
+    if abs(number) > _MOST:
+        raise _Malformed(f"{name!r} holds {_short(value)}, beyond all reason")
     return number
 
 

@@ -29,8 +29,8 @@ def run(main, command):
     def parse_or_fail(argv):
         try:
             return parse(argv, command, flags.FLAGS)
-        except (flags.Error, InputError, OSError) as error:
-            _fail(error)
+        except (flags.Error, InputError, OSError, UnicodeError) as error:
+            _fail(str(error).removeprefix("ERROR:: "))
 
     def main_or_fail(config):
         # TensorFlow tells of every file it saves.
@@ -39,6 +39,13 @@ def run(main, command):
             main(config)
         except InputError as error:
             _fail(error)
+        except OSError as error:
+            # The world outside: a full disk, a folder without permission.
+            place = f"{error.filename}: " if error.filename else ""
+            _fail(f"{place}{error.strerror or error}")
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            sys.exit(130)
 
     app.run(main_or_fail, flags_parser=parse_or_fail)
 
@@ -60,11 +67,7 @@ def parse(argv, command, flag_values=None):
         flag_values = flags.FlagValues()
         _define_flags(command, flag_values)
     argv = _with_recipes(argv)
-    rest = flag_values(argv)
-    if len(rest) > 1:
-        raise InputError(
-            f"unexpected argument {rest[1]!r}; flags are --name=value"
-        )
+    _parse_all(flag_values, argv)
     run_dir = flag_values["run_dir"].value
     recorded = pathlib.Path(run_dir) / "flags.flags"
     if (
@@ -74,13 +77,21 @@ def parse(argv, command, flag_values=None):
     ):
         # The run's own flags are the defaults.
         flag_values.unparse_flags()
-        flag_values([argv[0], f"--flagfile={recorded}", *argv[1:]])
+        _parse_all(flag_values, [argv[0], f"--flagfile={recorded}", *argv[1:]])
     return Config(
         **{
             field.name: flag_values[field.name].value
             for field in dataclasses.fields(Config)
         }
     )
+
+
+def _parse_all(flag_values, argv):
+    rest = flag_values(argv)
+    if len(rest) > 1:
+        raise InputError(
+            f"unexpected argument {rest[1]!r}; flags are --name=value"
+        )
 
 
 def _fail(error):

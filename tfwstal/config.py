@@ -16,6 +16,7 @@ from tfwstal.errors import InputError
 
 TRAIN = ("train",)
 MODEL = ("train",)
+_TIME_SCALE = ("fps", "frames_per_snippet")
 DETECT = ("train", "localize", "export", "visualize")
 
 
@@ -109,21 +110,27 @@ class Config:
     )
     fps: float = _flag(
         25.0,
-        ("convert", "synthesize", "localize"),
+        ("convert", "synthesize", "localize", "export"),
         "Frame rate the features were extracted at, in frames per second.",
         low=1e-3,
+        high=1e6,
     )
     frames_per_snippet: int = _flag(
         16,
-        ("convert", "synthesize", "localize"),
+        ("convert", "synthesize", "localize", "export"),
         "Frames from one snippet's start to the next one's.",
         low=1,
+        high=1_000_000,
     )
     num_shards: int = _flag(
-        0, ("convert",), "Shards a split; 0: one per 64 MiB.", low=0
+        0,
+        ("convert",),
+        "Shards a split; 0: one per 64 MiB.",
+        low=0,
+        high=100_000,
     )
     num_workers: int = _flag(
-        0, ("convert",), "Processes; 0: as many as pay off.", low=0
+        0, ("convert",), "Processes; 0: as many as pay off.", low=0, high=1024
     )
     missing_features: str = _flag(
         "error",
@@ -143,15 +150,27 @@ class Config:
 
     # === Synthesizing ===
     num_train_videos: int = _flag(
-        200, ("synthesize",), "Training videos.", low=1
+        200, ("synthesize",), "Training videos.", low=1, high=1_000_000
     )
-    num_test_videos: int = _flag(210, ("synthesize",), "Test videos.", low=1)
-    num_classes: int = _flag(20, ("synthesize",), "Action classes.", low=1)
+    num_test_videos: int = _flag(
+        210, ("synthesize",), "Test videos.", low=1, high=1_000_000
+    )
+    num_classes: int = _flag(
+        20, ("synthesize",), "Action classes.", low=1, high=100_000
+    )
     feature_dim: int = _flag(
-        2048, ("synthesize",), "Width of the features, RGB and flow.", low=2
+        2048,
+        ("synthesize",),
+        "Width of the features, RGB and flow.",
+        low=2,
+        high=65_536,
     )
     median_snippets: int = _flag(
-        240, ("synthesize",), "Median length of a video, in snippets.", low=1
+        240,
+        ("synthesize",),
+        "Median length of a video, in snippets.",
+        low=1,
+        high=100_000,
     )
     difficulty: float = _flag(
         1.0,
@@ -168,6 +187,7 @@ class Config:
         TRAIN,
         "T: snippets sampled from a training video (Section 4.1).",
         low=1,
+        high=1_000_000,
     )
     upsample_short: str = _flag(
         "none",
@@ -176,11 +196,17 @@ class Config:
         "snippets repeated to T (repeat, as the peers do).",
         choices=("none", "repeat"),
     )
-    batch_size: int = _flag(16, TRAIN, "Videos a training step.", low=1)
+    batch_size: int = _flag(
+        16, TRAIN, "Videos a training step.", low=1, high=65_536
+    )
 
     # === Model ===
     kernel_size: int = _flag(
-        3, MODEL, "Snippets the residual block's convolution spans.", low=1
+        3,
+        MODEL,
+        "Snippets the residual block's convolution spans.",
+        low=1,
+        high=1001,
     )
     embedding_dropout: float = _flag(
         0.0, MODEL, "Dropout inside the residual block.", low=0.0, high=0.99
@@ -218,6 +244,7 @@ class Config:
         "Top-k divisors of foreground, context, background: Eq. 3 averages "
         "the max(snippets // sigma, 1) best snippets.",
         low=1,
+        high=1_000_000,
     )
     centroids: str = _flag(
         "class_mean",
@@ -235,19 +262,27 @@ class Config:
         choices=("multi_hot", "normalized"),
     )
     lambda_fg: float = _flag(
-        1.0, MODEL, "Weight of the foreground classification loss.", low=0.0
+        1.0,
+        MODEL,
+        "Weight of the foreground classification loss.",
+        low=0.0,
+        high=1e6,
     )
     lambda_ct: float = _flag(
-        0.1, MODEL, "Weight of the context loss, lambda_1.", low=0.0
+        0.1, MODEL, "Weight of the context loss, lambda_1.", low=0.0, high=1e6
     )
     lambda_bg: float = _flag(
-        0.1, MODEL, "Weight of the background loss, lambda_2.", low=0.0
+        0.1,
+        MODEL,
+        "Weight of the background loss, lambda_2.",
+        low=0.0,
+        high=1e6,
     )
     lambda_smt: float = _flag(
-        0.05, MODEL, "Weight of the semantic loss, lambda_3.", low=0.0
+        0.05, MODEL, "Weight of the semantic loss, lambda_3.", low=0.0, high=1e6
     )
     lambda_gui: float = _flag(
-        0.002, MODEL, "Weight of the guide loss, lambda_4.", low=0.0
+        0.002, MODEL, "Weight of the guide loss, lambda_4.", low=0.0, high=1e6
     )
     guide_reduction: str = _flag(
         "mean",
@@ -264,6 +299,7 @@ class Config:
         TRAIN,
         "Epochs over which lambda_smt rises from 0 to its value.",
         low=0.0,
+        high=1e6,
     )
 
     # === Training ===
@@ -272,8 +308,11 @@ class Config:
         TRAIN,
         "Passes over the training set; 0 writes the untrained model.",
         low=0,
+        high=1_000_000,
     )
-    learning_rate: float = _flag(1e-4, TRAIN, "Learning rate.", low=1e-12)
+    learning_rate: float = _flag(
+        1e-4, TRAIN, "Learning rate.", low=1e-12, high=1e3
+    )
     optimizer: str = _flag(
         "adam",
         TRAIN,
@@ -281,13 +320,18 @@ class Config:
         "that is installed.",
     )
     weight_decay: float = _flag(
-        0.0, TRAIN, "Decoupled weight decay of the optimizer.", low=0.0
+        0.0,
+        TRAIN,
+        "Decoupled weight decay of the optimizer.",
+        low=0.0,
+        high=1e3,
     )
     seed: int = _flag(
         0,
         ("train", "synthesize"),
         "Seed of weights, order, sampling and dropout; of the synthetic set.",
         low=0,
+        high=2**32 - 1,
     )
     xla: str = _flag(
         "auto",
@@ -296,7 +340,11 @@ class Config:
         choices=("auto", "on", "off"),
     )
     eval_every: int = _flag(
-        0, TRAIN, "Epochs between evaluations of --split; 0: never.", low=0
+        0,
+        TRAIN,
+        "Epochs between evaluations of --split; 0: never.",
+        low=0,
+        high=1_000_000,
     )
 
     # === Localizing ===
@@ -312,7 +360,7 @@ class Config:
         high=1.0,
     )
     beta: float = _flag(
-        0.2, DETECT, "Weight of the video score in Eq. 9.", low=0.0
+        0.2, DETECT, "Weight of the video score in Eq. 9.", low=0.0, high=1e6
     )
     eta: tuple[float, ...] = _flag(
         tuple(round(0.1 + 0.025 * i, 3) for i in range(33)),
@@ -333,6 +381,7 @@ class Config:
         DETECT,
         "Length of each outer area of Eq. 9, as a part of the proposal's.",
         low=1e-6,
+        high=1e3,
     )
     samples_per_snippet: int = _flag(
         1,
@@ -359,9 +408,14 @@ class Config:
         DETECT,
         "Soft-NMS multiplies a score by exp(-tIoU^2 / nms_sigma).",
         low=1e-6,
+        high=1e6,
     )
     max_detections: int = _flag(
-        1000, DETECT, "Detections kept a video, best first.", low=1
+        1000,
+        DETECT,
+        "Detections kept a video, best first.",
+        low=1,
+        high=100_000,
     )
 
     # === Evaluating ===
@@ -421,15 +475,20 @@ class Config:
                 raise InputError(f"--{name} is needed; see --help")
 
     def save(self, path):
-        """Writes the flags that make a run, usable as a flagfile again."""
+        """Writes the flags that make a run, usable as a flagfile again.
+
+        Those are the flags that `train` looks at, and the time scale of its
+        features; --data_dir is made absolute, to be found from any folder.
+        """
         lines = []
         for field in dataclasses.fields(self):
-            if "train" in field.metadata["commands"] and field.name not in (
-                "run_dir",
-                "overwrite",
-            ):
-                value = to_text(getattr(self, field.name))
-                lines.append(f"--{field.name}={value}\n")
+            name, value = field.name, getattr(self, field.name)
+            if name in ("run_dir", "overwrite"):
+                continue
+            if name == "data_dir" and value:
+                value = pathlib.Path(value).absolute()
+            if "train" in field.metadata["commands"] or name in _TIME_SCALE:
+                lines.append(f"--{name}={to_text(value)}\n")
         pathlib.Path(path).write_text("".join(lines), encoding="utf-8")
 
 

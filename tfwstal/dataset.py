@@ -7,6 +7,7 @@ epoch) alone, so that a run can be continued at any epoch.
 
 import contextlib
 import math
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -191,6 +192,12 @@ def class_means(info, data_dir):
         videos = whole_videos(info, data_dir, "train")
         for video in videos.as_numpy_iterator():
             rows = [0, *video["label_indices"]]
+            if max(rows) > len(info.classes):
+                raise InputError(
+                    f"{data_dir}: video {video['video_id'].decode()!r} has "
+                    f"the class index {max(rows)}, but metadata.json lists "
+                    f"{len(info.classes)} classes; convert again"
+                )
             total[rows] += video["features"].sum(axis=0, dtype=np.float64)
             count[rows] += video["num_snippets"]
     absent = count == 0
@@ -203,8 +210,11 @@ def readable(data_dir):
     """Turns TensorFlow's errors about damaged records into an InputError."""
     try:
         yield
-    except tf.errors.DataLossError as error:
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        # Behind the reason stand names of TensorFlow's nodes.
+        reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message).split("\n")[0]
         raise InputError(
-            f"{data_dir}: damaged record ({error.message.split(';')[0]}); "
-            "copy the shard or convert again"
+            f"{data_dir}: damaged record, or one that does not fit "
+            f"metadata.json ({reason.split(';')[0][:200]}); copy the shards "
+            "or convert again"
         ) from None

@@ -130,17 +130,25 @@ def read(data_dir):
     """
     folder = pathlib.Path(data_dir)
     try:
-        info = json.loads((folder / "dataset_info.json").read_text("utf-8"))
-        extra = json.loads((folder / "metadata.json").read_text("utf-8"))
-    except FileNotFoundError as error:
+        return _read(folder)
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{error.filename} is missing: {data_dir!r} is no folder of "
             "records; write one with python -m tfrecords_tools.convert"
         ) from None
-    except json.JSONDecodeError as error:
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{folder}: damaged description ({error}); convert again"
+            f"{folder}: damaged description ({type(error).__name__}: "
+            f"{error}); convert again"
         ) from None
+
+
+def _read(folder):
+    """The description as it stands; any exception means damage."""
+    info = json.loads((folder / "dataset_info.json").read_text("utf-8"))
+    extra = json.loads((folder / "metadata.json").read_text("utf-8"))
     splits = {}
     for split in info["splits"]:
         lengths = split["shardLengths"]

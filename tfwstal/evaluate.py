@@ -5,7 +5,6 @@ r"""COMMAND: detections and ground truth -> mean average precision.
 """
 
 import collections
-import pathlib
 
 from tfwstal import annotations, average_precision, command_line
 from tfwstal.errors import InputError
@@ -22,12 +21,7 @@ def main(config):
             for a report that exists, unless --overwrite.
     """
     config.require("ground_truth", "detections")
-    if config.report and not config.overwrite:
-        if pathlib.Path(config.report).exists():
-            raise InputError(
-                f"--report={config.report} exists; choose another path, or "
-                "replace it with --overwrite"
-            )
+    annotations.refuse_existing("report", config.report, config.overwrite)
     result, facts = evaluate_files(config)
     print(format_facts(facts), end="\n\n")
     print(format_table(result, config.per_class))

@@ -44,9 +44,10 @@ def main(config):
         )
         # The server polls the folder and must never see half a version.
         os.replace(aside, base / str(version))
-    except OSError as error:
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise InputError(
-            f"--export_dir={base} cannot be written: {error.strerror}"
+            f"--export_dir={base} cannot be written: {str(reason)[:200]}"
         ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -56,7 +57,7 @@ def main(config):
 def next_version(base):
     """One more than the highest version in a folder of versions."""
     versions = [
-        int(path.name) for path in base.glob("*") if path.name.isdigit()
+        int(path.name) for path in base.glob("*") if path.name.isdecimal()
     ]
     return max(versions, default=0) + 1
 

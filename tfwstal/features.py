@@ -8,6 +8,7 @@ the values themselves, `load` checks.
 import dataclasses
 import hashlib
 import io
+import tokenize
 
 import numpy as np
 
@@ -101,7 +102,8 @@ def _read_header(path):
             start, size = file.tell(), file.seek(0, io.SEEK_END)
     except OSError as error:
         raise _unreadable(path, error) from None
-    except ValueError as error:
+    except (ValueError, SyntaxError, tokenize.TokenError) as error:
+        # A header is a Python literal, and NumPy parses it as such.
         raise _no_array(path, error) from None
     shape, _, dtype = header
     if dtype.hasobject:
@@ -143,8 +145,8 @@ def _stored(path, values, storage_dtype):
     problem = _not_finite(stored)
     if problem:
         raise InputError(
-            f"{path}: {problem} too large for {storage_dtype}; use "
-            "--storage_dtype=float32 or scale the features"
+            f"{path}: {problem} too large for {storage_dtype}; scale the "
+            "features, or use --storage_dtype=float32 if that is not it"
         )
     return stored
 

@@ -30,12 +30,9 @@ from tfwstal.errors import InputError
 def main(config):
     """Localizes as the Config says; see the module."""
     config.require("run_dir")
-    if pathlib.Path(config.detections or "-").exists():
-        if not config.overwrite:
-            raise InputError(
-                f"--detections={config.detections} exists; choose another "
-                "name or give --overwrite"
-            )
+    annotations.refuse_existing(
+        "detections", config.detections, config.overwrite
+    )
     if config.features:
         localize_one(config)
     else:
@@ -59,6 +56,7 @@ def localize_split(config):
                 total=info.num_videos(config.split),
                 desc=f"localize {config.split}",
                 unit="video",
+                disable=None,
             )
         )
     annotations.write_detections(config.detections, results)
@@ -68,6 +66,11 @@ def localize_split(config):
 
 def localize_one(config):
     """Localizes one video from .npy files and prints its segments."""
+    if len(config.features) > 2:
+        raise InputError(
+            f"--features={','.join(config.features)}: give one joined file, "
+            "or RGB and flow"
+        )
     model, classes = run_folder.load(config.run_dir)
     paths = [pathlib.Path(path) for path in config.features]
     measured = features.inspect(paths)

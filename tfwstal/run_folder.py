@@ -1,10 +1,14 @@
 """The folder of a run: created by training, read by localize and export."""
 
+import contextlib
 import os
 import pathlib
 import shutil
+import zipfile
+import zlib
 
 import keras
+import numpy as np
 
 from tfwstal.errors import InputError
 
@@ -12,13 +16,33 @@ MODEL = "model.keras"
 FLAGS = "flags.flags"
 CLASSES = "classes.txt"
 
+# What Keras raises on files that are no whole model.
+_DAMAGE = (
+    ValueError,
+    OSError,
+    KeyError,
+    TypeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
-def refuse_existing(run_dir, overwrite):
+
+def refuse_existing(run_dir, data_dir, overwrite):
     """Raises InputError where a new run would write over something.
 
-    With `overwrite` another run may go, but never a folder of anything else.
+    With `overwrite` another run may go, but never a folder of anything else,
+    and never one that holds the records to train on.
     """
     run_dir = pathlib.Path(run_dir)
+    if run_dir.resolve() in (
+        pathlib.Path(data_dir).resolve(),
+        *pathlib.Path(data_dir).resolve().parents,
+    ):
+        raise InputError(
+            f"--data_dir={data_dir} lies in --run_dir={run_dir}; choose "
+            "another folder for the run"
+        )
     if not run_dir.exists():
         return
     if not run_dir.is_dir():
@@ -37,12 +61,41 @@ def refuse_existing(run_dir, overwrite):
         )
 
 
+@contextlib.contextmanager
+def creating(run_dir, config, classes):
+    """The folder of a new run, for the time of its training.
+
+    An older run there is put aside, and deleted when the new one is whole. If
+    the training fails the older one comes back; without one, the folder
+    stays if there is a checkpoint in it, and goes if not.
+
+    Args:
+        run_dir: the folder.
+        config: Config, saved in it.
+        classes: action names, likewise.
+    """
+    run_dir = pathlib.Path(run_dir)
+    replaced = run_dir.with_name(f".{run_dir.name}.replaced")
+    if run_dir.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        run_dir.rename(replaced)
+    try:
+        create(run_dir, config, classes)
+        yield
+    except BaseException:
+        if replaced.exists():
+            shutil.rmtree(run_dir, ignore_errors=True)
+            replaced.rename(run_dir)
+        elif not any(run_dir.glob("checkpoints/*")):
+            shutil.rmtree(run_dir, ignore_errors=True)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
 def create(run_dir, config, classes):
-    """Creates the folder of a new run, in place of an older one."""
+    """Creates the folder of a run with all but its model."""
     run_dir = pathlib.Path(run_dir)
     try:
-        if run_dir.exists():
-            shutil.rmtree(run_dir)
         (run_dir / "checkpoints").mkdir(parents=True)
         config.save(run_dir / FLAGS)
         (run_dir / CLASSES).write_text(
@@ -55,7 +108,16 @@ def create(run_dir, config, classes):
 
 
 def save_model(model, run_dir):
-    """Writes model.keras aside and renames it, so that it is always whole."""
+    """Writes model.keras aside and renames it, so that it is always whole.
+
+    Raises:
+        InputError: if the training has diverged.
+    """
+    _check_finite(
+        model,
+        "the training has diverged (a weight is no number any more); lower "
+        "--learning_rate or look at the features",
+    )
     aside = pathlib.Path(run_dir) / f"incomplete-{MODEL}"
     model.save(aside)
     os.replace(aside, aside.with_name(MODEL))
@@ -79,10 +141,31 @@ def load(run_dir):
                 f"--run_dir={run_dir} holds no {name}: the run is not "
                 "finished; train it first"
             )
-    classes = tuple((run_dir / CLASSES).read_text("utf-8").splitlines())
-    # Detection needs no optimizer, and may lack the one of tensorflow-addons.
-    model = keras.models.load_model(run_dir / MODEL, compile=False)
+    try:
+        # Detection needs no optimizer, and may lack tensorflow-addons' own.
+        model = keras.models.load_model(run_dir / MODEL, compile=False)
+        classes = tuple((run_dir / CLASSES).read_text("utf-8").splitlines())
+    except _DAMAGE as error:
+        reason = str(error).strip().split("\n")[0][:120]
+        raise InputError(
+            f"--run_dir={run_dir}: {MODEL} or {CLASSES} is damaged or of "
+            f"another program ({type(error).__name__}: {reason}); train again"
+        ) from None
+    if len(classes) != getattr(model, "num_classes", None):
+        raise InputError(
+            f"--run_dir={run_dir}: {CLASSES} has {len(classes)} names, which "
+            f"is not what {MODEL} was trained for; restore the file"
+        )
+    _check_finite(model, f"{run_dir / MODEL} holds weights that are no numbers")
     return model, classes
+
+
+def _check_finite(model, problem):
+    """Raises InputError(problem) unless all weights are finite."""
+    for weight in model.weights:
+        value = np.asarray(weight)
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise InputError(problem)
 
 
 def check_match(model, classes, info, data_dir):

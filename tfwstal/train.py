@@ -8,6 +8,7 @@ finished epoch), logs/ (TensorBoard), history.csv, flags.flags (the flags of
 the run, usable as a flagfile again) and classes.txt.
 """
 
+import dataclasses
 import pathlib
 import sys
 
@@ -33,7 +34,7 @@ def main(config):
     if config.eval_every:
         info.shard_paths(config.data_dir, config.split)
     run_dir = pathlib.Path(config.run_dir)
-    run_folder.refuse_existing(run_dir, config.overwrite)
+    run_folder.refuse_existing(run_dir, config.data_dir, config.overwrite)
     keras.utils.set_random_seed(config.seed)
 
     # Reads every training record once, so that a damaged one is found before
@@ -50,16 +51,20 @@ def main(config):
         jit_compile=xla,
     )
 
-    run_folder.create(run_dir, config, info.classes)
     print(
         f"{info.num_videos('train')} training videos, {len(info.classes)} "
         f"classes, {model.count_params():,} weights, "
         f"{_device()}, XLA {'on' if xla else 'off'}"
     )
-    if config.epochs:
-        with dataset.readable(config.data_dir):
-            _fit(model, config, info, run_dir, static_shapes=xla)
-    run_folder.save_model(model, run_dir)
+    # The features' own time scale, for what localize and export do later.
+    config = dataclasses.replace(
+        config, fps=info.fps, frames_per_snippet=info.frames_per_snippet
+    )
+    with run_folder.creating(run_dir, config, info.classes):
+        if config.epochs:
+            with dataset.readable(config.data_dir):
+                _fit(model, config, info, run_dir, static_shapes=xla)
+        run_folder.save_model(model, run_dir)
     print(f"run: {run_dir}")
 
 

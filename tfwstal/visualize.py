@@ -76,10 +76,7 @@ def main(config):
     path = pathlib.Path(config.picture)
     if path.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"--picture={path} must end in .png or .svg")
-    if path.exists() and not config.overwrite:
-        raise InputError(
-            f"--picture={path} exists; choose another name or give --overwrite"
-        )
+    annotations.refuse_existing("picture", path, config.overwrite)
     save(draw(config.video, read_rows(config)), path)
     print(f"{config.video}: {path}")
 
@@ -111,9 +108,12 @@ def read_rows(config):
 
 def read_truth(config):
     """Bars of the segments that --ground_truth has in --subset."""
-    videos, _ = annotations.read_ground_truth(
+    videos, bad = annotations.read_ground_truth(
         config.ground_truth, config.bad_segments
     )
+    for each in bad:
+        if each.video_id == config.video:
+            print(f"{each}: {'kept' if each.kept else 'left out'}")
     subset = config.subset.casefold()
     names = [n for n, v in videos.items() if v.subset.casefold() == subset]
     where = f"subset {config.subset!r} of {config.ground_truth}"
