@@ -21,7 +21,13 @@ import shutil
 import tensorflow as tf
 from keras.export import ExportArchive
 
-from tfwstal import command_line, localization, run_folder, schema
+from tfwstal import (
+    command_line,
+    keras_versions,
+    localization,
+    run_folder,
+    schema,
+)
 from tfwstal.errors import InputError
 
 
@@ -117,7 +123,7 @@ def export(model, classes, settings, seconds_per_snippet, path):
     )
     archive.add_endpoint("features", serve_features, arrays)
     archive.add_endpoint("activations", serve_activations, arrays)
-    archive.write_out(str(path), verbose=False)
+    keras_versions.write_archive(archive, path)
 
 
 def parse_batch(examples, feature_dim):
