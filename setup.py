@@ -48,9 +48,9 @@ setup(
         "test": [
             "pytest>=8.0",
             "pytest-xdist>=3.5",
-            "ruff>=0.9",
-            "setuptools>=68",
-            "wheel>=0.40",
+            "ruff",
+            "setuptools",
+            "wheel",
             "tensorflow-datasets>=4.9.7",
         ],
     },
