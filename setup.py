@@ -51,7 +51,7 @@ setup(
             "ruff",
             "setuptools",
             "wheel",
-            "tensorflow-datasets>=4.9.7",
+            "tensorflow-datasets>=4.9.10",
         ],
     },
 )
