@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import shutil
 
 import keras
 import numpy as np
@@ -223,6 +224,19 @@ class TestFailures:
         with pytest.raises(OSError, match="No space left"):
             run(records, tmp_path / "none", epochs=0)
         assert not (tmp_path / "none").exists()
+
+    def test_a_full_disk_is_said_before_training(
+        self, records, tmp_path, monkeypatch
+    ):
+        usage = shutil.disk_usage(tmp_path)
+        monkeypatch.setattr(
+            shutil, "disk_usage", lambda path: usage._replace(free=1_000_000)
+        )
+        with pytest.raises(
+            InputError, match="needs 1.1 MB, but 1.0 MB are free"
+        ):
+            run(records, tmp_path / "run")
+        assert not (tmp_path / "run").exists()
 
     def test_records_inside_the_run_folder_are_safe(self, records):
         for folder in (records, records.parent):

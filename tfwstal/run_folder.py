@@ -61,6 +61,25 @@ def refuse_existing(run_dir, data_dir, overwrite):
         )
 
 
+def check_space(run_dir, num_weights):
+    """Raises InputError if the disk is too full for a run.
+
+    Needed are a checkpoint and the model, each with two moments a weight, and
+    the model once more while it is replaced. To be asked before training:
+    HDF5, which writes the checkpoints, may end the process on a full disk.
+    """
+    needed = 3 * num_weights * 3 * 4 + 2**20
+    folder = pathlib.Path(run_dir).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise InputError(
+            f"--run_dir={run_dir}: the run needs {needed / 1e6:.1f} MB, but "
+            f"{free / 1e6:.1f} MB are free; make room or choose another folder"
+        )
+
+
 @contextlib.contextmanager
 def creating(run_dir, config, classes):
     """The folder of a new run, for the time of its training.

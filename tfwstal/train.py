@@ -43,6 +43,7 @@ def main(config):
     model = build_model(config, info)
     if config.centroids == "class_mean":
         model.centroids.assign(means)
+    run_folder.check_space(run_dir, model.count_params())
     xla = use_xla(config.xla)
     model.compile(
         optimizer=keras_versions.make_optimizer(
