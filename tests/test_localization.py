@@ -113,7 +113,7 @@ class TestKeptClasses:
 
 class TestProposals:
     def runs(self, z, eta):
-        found = localization.proposals([tf.constant([z], tf.float32)], eta)
+        found = localization.proposals([(tf.constant([z], tf.float32), eta)])
         return sorted(
             (int(a), int(b)) for a, b in zip(found[1], found[2], strict=True)
         )
@@ -186,6 +186,21 @@ def test_both_thresholds_the_two_sequences():
     assert spans["activation"] == [(1, 2)]
     assert spans["attention"] == [(4, 5)]
     assert spans["both"] == [(1, 2), (4, 5)]
+
+
+def test_attention_can_have_thresholds_of_its_own():
+    attention = np.array([0.0, 0.3, 0.9, 0.3], np.float32)
+    activation = np.array([0.3, 0.9, 0.3, 0.0], np.float32)
+    segments, _, _ = localization.localize_video(
+        tf.constant(np.stack([1 - activation, activation], axis=1)),
+        tf.constant(attention),
+        tf.constant([0.0, 1.0]),
+        localization.LocalizationSettings(
+            eta=(0.2,), eta_attention=(0.5,), threshold_on="both"
+        ),
+    )
+    # The activation is cut low, the attention high.
+    assert sorted(segments.numpy().tolist()) == [[0, 3], [2, 3]]
 
 
 def test_a_batch_answers_each_video_as_if_alone():

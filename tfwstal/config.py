@@ -376,6 +376,14 @@ class Config:
         "the foreground attention, or both.",
         choices=("activation", "attention", "both"),
     )
+    eta_attention: tuple[float, ...] = _flag(
+        (),
+        DETECT,
+        "Thresholds that cut the attention, where --threshold_on has it; "
+        "empty: those of --eta.",
+        low=0.0,
+        high=1.0,
+    )
     inflation: float = _flag(
         0.2,
         DETECT,

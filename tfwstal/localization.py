@@ -21,6 +21,7 @@ class LocalizationSettings:
         beta: weight of the video score in Eq. 9.
         eta: thresholds that cut proposals.
         threshold_on: "activation" (z_fg per class), "attention" or "both".
+        eta_attention: thresholds that cut the attention; empty: eta.
         score_on: sequence that Eq. 9 integrates, "activation" or "attention".
         inflation: length of an outer area as a part of the proposal's.
         samples_per_snippet: the sequences are interpolated to this density.
@@ -34,6 +35,7 @@ class LocalizationSettings:
     beta: float = 0.2
     eta: tuple[float, ...] = (0.5,)
     threshold_on: str = "activation"
+    eta_attention: tuple[float, ...] = ()
     score_on: str = "activation"
     inflation: float = 0.2
     samples_per_snippet: int = 1
@@ -195,12 +197,13 @@ def localize_video(activation, attention, video_scores, settings):
         interpolate(sequence, settings.samples_per_snippet)
         for sequence in (by_class, by_attention)
     )
-    cut = {
-        "activation": [by_class],
-        "attention": [by_attention],
-        "both": [by_class, by_attention],
-    }[settings.threshold_on]
-    row, first, last = proposals(cut, settings.eta)
+    cuts = {
+        "activation": (by_class, settings.eta),
+        "attention": (by_attention, settings.eta_attention or settings.eta),
+    }
+    if settings.threshold_on != "both":
+        cuts = {settings.threshold_on: cuts[settings.threshold_on]}
+    row, first, last = proposals(cuts.values())
     scored = by_class if settings.score_on == "activation" else by_attention
     start, end = tf.cast(first, tf.float32), tf.cast(last + 1, tf.float32)
     contrast = outer_inner_contrast(scored, row, start, end, settings.inflation)
@@ -255,26 +258,32 @@ def interpolate(sequences, density):
     )
 
 
-def proposals(sequences, thresholds):
+def proposals(cuts):
     """The distinct runs of samples at or above any of the thresholds.
 
     Args:
-        sequences: list of [K, T]; row k of each belongs to the same class.
-        thresholds: eta.
+        cuts: pairs of sequences [K, T] and their thresholds, eta; row k of
+            each belongs to the same class.
 
     Returns:
         row k, first and last sample of each run: [M] int32 each.
     """
-    stacked = tf.stack(sequences, axis=1)[:, :, tf.newaxis]  # [K, S, 1, T]
-    eta = tf.constant(thresholds, stacked.dtype)[:, tf.newaxis]
-    above = tf.pad(stacked >= eta, [[0, 0], [0, 0], [0, 0], [1, 1]])
-    # Both lists are in the order of row, sequence, threshold and time, so
-    # the i-th start belongs to the i-th end.
+    above = tf.concat(
+        [
+            sequences[:, tf.newaxis]
+            >= tf.constant(eta, sequences.dtype)[:, tf.newaxis]
+            for sequences, eta in cuts
+        ],
+        axis=1,
+    )  # [K, E, T]
+    length = tf.shape(above, tf.int64)[-1]
+    above = tf.pad(above, [[0, 0], [0, 0], [1, 1]])
+    # Both lists are in the order of row, threshold and time, so the i-th
+    # start belongs to the i-th end.
     starts = tf.where(above[..., 1:] & ~above[..., :-1])
     ends = tf.where(above[..., :-1] & ~above[..., 1:])
     row, first, last = starts[:, 0], starts[:, -1], ends[:, -1] - 1
     # Neighbouring thresholds often cut the same run; once is enough.
-    length = tf.cast(tf.shape(stacked)[-1], tf.int64)
     key, _ = tf.unique((row * length + first) * length + last)
     row = key // (length * length)
     first = key // length % length
