@@ -7,10 +7,11 @@ from tfwstal import layers
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3, 4])
-def test_residual_block_is_the_oracle(kernel_size):
+@pytest.mark.parametrize("residual", [True, False])
+def test_residual_block_is_the_oracle(kernel_size, residual):
     rng = np.random.default_rng(0)
     features = rng.normal(size=(1, 6, 4)).astype(np.float32)
-    block = layers.ResidualBlock(kernel_size)
+    block = layers.ResidualBlock(kernel_size, residual=residual)
     block.build((None, None, 4))
     kernel = rng.normal(size=(kernel_size, 4, 4)).astype(np.float32)
     bias = rng.normal(size=4).astype(np.float32)
@@ -19,9 +20,10 @@ def test_residual_block_is_the_oracle(kernel_size):
 
     x = block(tf.constant(features), tf.fill([1, 6], True))
 
-    np.testing.assert_allclose(
-        x[0], reference.residual_block(features[0], kernel, bias), rtol=1e-5
-    )
+    expected = reference.residual_block(features[0], kernel, bias)
+    if not residual:
+        expected -= features[0]
+    np.testing.assert_allclose(x[0], expected, rtol=1e-5, atol=1e-6)
 
 
 def test_residual_block_starts_near_the_identity():

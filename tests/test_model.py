@@ -20,6 +20,7 @@ LENGTHS = [1, 7, 8, 30]
 OTHERS = {
     "kernel_size": 5,
     "embedding_dropout": 0.1,
+    "residual": False,
     "dropout": 0.25,
     "attention": "sigmoid",
     "classifier": "shared",

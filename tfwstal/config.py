@@ -211,6 +211,12 @@ class Config:
     embedding_dropout: float = _flag(
         0.0, MODEL, "Dropout inside the residual block.", low=0.0, high=0.99
     )
+    residual: bool = _flag(
+        True,
+        MODEL,
+        "Section 3.1's block adds its input to the convolution; without it "
+        "the convolution stands alone, as in ACM-Net.",
+    )
     dropout: float = _flag(
         0.5,
         MODEL,

@@ -49,12 +49,15 @@ class ResidualBlock(keras.layers.Layer):
     Args:
         kernel_size: snippets the convolution spans.
         dropout: rate of dropout on the branch that is added.
+        residual: add f; without it, x = ReLU(Conv1D(f)) as in ACM-Net, and the
+            convolution starts at the usual size.
     """
 
-    def __init__(self, kernel_size=3, dropout=0.0, **kwargs):
+    def __init__(self, kernel_size=3, dropout=0.0, residual=True, **kwargs):
         super().__init__(**kwargs)
         self.kernel_size = kernel_size
         self.dropout_rate = dropout
+        self.residual = residual
         self.dropout = keras.layers.Dropout(dropout)
 
     def build(self, input_shape):
@@ -64,7 +67,9 @@ class ResidualBlock(keras.layers.Layer):
             width,
             activation="relu",
             kernel_initializer=keras.initializers.VarianceScaling(
-                scale=0.01, mode="fan_in", distribution="uniform"
+                scale=0.01 if self.residual else 1.0,
+                mode="fan_in",
+                distribution="uniform",
             ),
             name="conv",
         )
@@ -77,7 +82,8 @@ class ResidualBlock(keras.layers.Layer):
         features = zero_padding(features, valid)
         windows = snippet_windows(features, self.kernel_size)
         added = self.dropout(self.conv(windows), training=training)
-        return zero_padding(features + added, valid)
+        x = features + added if self.residual else added
+        return zero_padding(x, valid)
 
     def get_config(self):
         """Constructor arguments."""
@@ -85,6 +91,7 @@ class ResidualBlock(keras.layers.Layer):
             **super().get_config(),
             "kernel_size": self.kernel_size,
             "dropout": self.dropout_rate,
+            "residual": self.residual,
         }
 
 

@@ -36,6 +36,7 @@ class TwoStreamLocalizer(keras.Model):
         feature_dim: D.
         kernel_size: snippets the residual block's convolution spans.
         embedding_dropout: dropout inside the residual block.
+        residual: whether that block adds its input.
         dropout: dropout before the MIL branch's classifier.
         attention: "softmax" or "sigmoid".
         classifier: "own" or "shared": the attention branch's classifier.
@@ -55,6 +56,7 @@ class TwoStreamLocalizer(keras.Model):
         feature_dim,
         kernel_size=3,
         embedding_dropout=0.0,
+        residual=True,
         dropout=0.5,
         attention="softmax",
         classifier="own",
@@ -74,6 +76,7 @@ class TwoStreamLocalizer(keras.Model):
             "feature_dim": feature_dim,
             "kernel_size": kernel_size,
             "embedding_dropout": embedding_dropout,
+            "residual": residual,
             "dropout": dropout,
             "attention": attention,
             "classifier": classifier,
@@ -102,7 +105,7 @@ class TwoStreamLocalizer(keras.Model):
 
         # === Layers ===
         self.residual_block = layers.ResidualBlock(
-            kernel_size, embedding_dropout, name="residual_block"
+            kernel_size, embedding_dropout, residual, name="residual_block"
         )
         self.attention = layers.Attention(attention, name="attention")
         self.dropout = keras.layers.Dropout(dropout)

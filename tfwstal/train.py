@@ -77,6 +77,7 @@ def build_model(config, info):
         feature_dim=info.feature_dim,
         kernel_size=config.kernel_size,
         embedding_dropout=config.embedding_dropout,
+        residual=config.residual,
         dropout=config.dropout,
         attention=config.attention,
         classifier=config.classifier,
