@@ -270,7 +270,8 @@ def test_context_resembles_its_action():
         )
         cosines.append((actions * contexts).sum(1))
         background = np.abs(actions @ scenes.T).mean(1)
-        assert (cosines[-1] > background).mean() >= 0.8
+        if difficulty:
+            assert (cosines[-1] > background).mean() >= 0.8
     assert np.all(cosines[0] < cosines[1])
     assert np.all(cosines[1] < cosines[2])
 
@@ -336,6 +337,22 @@ def test_classes_come_in_groups():
     assert within > cosines[~same].mean() + 0.2
 
 
+def test_motion_is_common_to_all_actions_at_all_times():
+    """What tells the actions of some classes from background also finds those
+    of others, and their ends hardly worse than their middles."""
+    features, phase, context, index = plant(0.5, count=32)
+    known, plain = index < 4, (phase == 0) & ~context
+    direction = features[known & (phase > 0)].mean(0)
+    direction -= features[known & plain].mean(0)
+    background, ends, middles = (
+        features[~known & rows] @ direction
+        for rows in (plain, phase == 1, phase == 2)
+    )
+    found = [np.mean(part[:, None] > background) for part in (ends, middles)]
+    assert found[0] > 0.6
+    assert found[1] - found[0] < 0.15
+
+
 def test_covered_in_part():
     # [0.25, 2.5] covers 3/4 of snippet 0, all of 1, half of 2.
     np.testing.assert_array_equal(
@@ -349,7 +366,7 @@ def test_snippet_mixes_in_proportion():
     two actions: the mean of both."""
     world = planted_features.make_world(np.random.default_rng(0), 2, 64, 0.0)
     flat = np.repeat(world.actions[:, 1:2], 3, axis=1)  # one phase
-    world = dataclasses.replace(world, actions=flat)
+    world = dataclasses.replace(world, actions=flat, views=0 * world.views)
     actions = ((0, 0.0, 1.5), (0, 3.0, 4.0), (1, 3.0, 4.0))
     timeline = planted_features.Timeline(4, actions, ())
     covered, z = planted_features._plant_actions(

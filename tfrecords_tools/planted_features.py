@@ -17,7 +17,11 @@ z is a sum over the terms below. Each stands for a difficulty of the task:
               weak, its middle is strong, so who picks the most salient
               snippets finds incomplete actions. Up to four classes form a
               group with a common part: which action it is hides in the rest.
-              Instances differ in strength.
+              All actions share their motion, most of it in flow, which is as
+              strong at the ends as in the middle: what an attention that
+              knows no classes can find, and it is in contexts too. Instances
+              differ in strength and in their view, one of two a class, like
+              shots from two cameras.
   context     What precedes or follows an action (run-up, replay, spectators)
               resembles it and lies next to it, so a video's label predicts it
               nearly as well as the action itself. Now and then it is seen
@@ -61,6 +65,7 @@ class World:
 
     Attributes:
         actions: [C, 3, L], the phases of each class.
+        views: [C, 2, L], what a view adds to all phases.
         contexts: [C, L].
         scenes: [S, L].
         favourites: [C], a class's favourite scene, -1 for none.
@@ -71,6 +76,7 @@ class World:
     """
 
     actions: np.ndarray
+    views: np.ndarray
     contexts: np.ndarray
     scenes: np.ndarray
     favourites: np.ndarray
@@ -100,14 +106,18 @@ def make_world(rng, num_classes, feature_dim, difficulty):
     own = _directions(rng, num_classes)
     common = _directions(rng, groups[-1] + 1)[groups]
     phases = _directions(rng, num_classes, 3)
+    motion = _emphasize(_directions(rng), 0.6, 1.3)
     # Flow tells more of a motion, RGB more of a place.
     distinct = _emphasize(
         np.sqrt(0.6) * own[:, None] + np.sqrt(0.4) * phases, 0.8, 1.15
     )
     strength = np.array(_PHASE_STRENGTH, np.float32)[:, None]
-    actions = np.sqrt(0.3) * common[:, None] + np.sqrt(0.7) * (
-        strength * distinct
+    actions = (
+        np.sqrt(0.2) * motion
+        + np.sqrt(0.2) * common[:, None]
+        + np.sqrt(0.5) * strength * distinct
     )
+    views = np.sqrt(0.1) * _directions(rng, num_classes, 2)
     likeness = min(0.2 + 0.25 * difficulty, 0.9)
     place = _emphasize(
         np.sqrt(0.85) * _directions(rng, groups[-1] + 1)[groups]
@@ -121,6 +131,7 @@ def make_world(rng, num_classes, feature_dim, difficulty):
     half = feature_dim // 2
     return World(
         actions=_SIGNAL * actions,
+        views=_SIGNAL * views,
         contexts=0.8 * _SIGNAL * contexts,
         scenes=_SCENE_SIGNAL * _emphasize(_directions(rng, _SCENES), 1.2, 0.7),
         favourites=favourites,
@@ -182,6 +193,7 @@ def _plant_actions(rng, world, timeline):
     for index, start, end in timeline.actions:
         part = covered(start, end, length)
         strength = np.exp(0.2 * world.difficulty * rng.standard_normal())
+        view = world.views[index, rng.integers(2)]
         left = np.arange(length)
         middle = np.maximum(left, start) / 2 + np.minimum(left + 1, end) / 2
         phase = (middle - start) / max(end - start, 1e-9)
@@ -192,7 +204,7 @@ def _plant_actions(rng, world, timeline):
         z += (
             np.float32(strength)
             * part[:, None]
-            * (shape @ world.actions[index])
+            * (shape @ world.actions[index] + view)
         )
         total += part
     return np.minimum(total, 1), z / np.maximum(total, 1)[:, None]
