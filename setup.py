@@ -35,7 +35,7 @@ setup(
         "tqdm>=4.66.1",
     ],
     extras_require={
-        # gpu, serving, tune and beam are what users asked to have at hand;
+        # gpu, serving and beam are what users asked to have at hand;
         # no code of ours uses them yet, so no bound was tried.
         "gpu": ["tensorflow[and-cuda]"],
         "addons": [
@@ -43,7 +43,7 @@ setup(
             "tensorflow>=2.15.1,<2.16; python_version<'3.12'",
         ],
         "serving": ["tensorflow-serving-api"],
-        "tune": ["keras-tuner"],
+        "tune": ["keras-tuner>=1.4.8"],
         "beam": ["apache-beam"],
         "test": [
             "pytest>=8.0",
@@ -52,6 +52,7 @@ setup(
             "setuptools",
             "wheel",
             "tensorflow-datasets>=4.9.10",
+            "keras-tuner>=1.4.8",
         ],
     },
 )

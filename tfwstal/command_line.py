@@ -71,7 +71,7 @@ def parse(argv, command, flag_values=None):
     run_dir = flag_values["run_dir"].value
     recorded = pathlib.Path(run_dir) / "flags.flags"
     if (
-        command in ("localize", "export", "visualize")
+        command in ("tune", "localize", "export", "visualize")
         and run_dir
         and recorded.is_file()
     ):

@@ -14,10 +14,10 @@ import pathlib
 
 from tfwstal.errors import InputError
 
-TRAIN = ("train",)
-MODEL = ("train",)
+TRAIN = ("train", "tune")
+MODEL = ("train", "tune")
 _TIME_SCALE = ("fps", "frames_per_snippet")
-DETECT = ("train", "localize", "export", "visualize")
+DETECT = ("train", "tune", "localize", "export", "visualize")
 
 
 def _flag(default, commands, help, *, low=None, high=None, choices=None):
@@ -59,11 +59,13 @@ class Config:
         "", ("convert", "synthesize"), "Folder to write. It must not exist."
     )
     data_dir: str = _flag(
-        "", ("train", "localize", "visualize"), "Folder that convert wrote."
+        "",
+        ("train", "tune", "localize", "visualize"),
+        "Folder that convert wrote.",
     )
     run_dir: str = _flag(
         "",
-        ("train", "localize", "export", "visualize"),
+        ("train", "tune", "localize", "export", "visualize"),
         "Folder of the run: model, logs, flags. All but train take the "
         "run's own flags as defaults.",
     )
@@ -334,8 +336,9 @@ class Config:
     )
     seed: int = _flag(
         0,
-        ("train", "synthesize"),
-        "Seed of weights, order, sampling and dropout; of the synthetic set.",
+        ("train", "tune", "synthesize"),
+        "Seed of weights, order, sampling and dropout; of the synthetic set; "
+        "of the folds and the order of trials.",
         low=0,
         high=2**32 - 1,
     )
@@ -347,7 +350,7 @@ class Config:
     )
     eval_every: int = _flag(
         0,
-        TRAIN,
+        ("train",),
         "Epochs between evaluations of --split; 0: never.",
         low=0,
         high=1_000_000,
@@ -445,7 +448,7 @@ class Config:
     tiou_thresholds: tuple[float, ...] = _flag(
         (0.1, 0.2, 0.3, 0.4)
         + tuple(round(0.5 + 0.05 * i, 2) for i in range(10)),
-        ("train", "evaluate"),
+        ("train", "tune", "evaluate"),
         "tIoU thresholds of the mAP table, 0.1,0.2 or start:stop:step.",
         low=1e-9,
         high=1.0,
@@ -458,6 +461,36 @@ class Config:
         ("evaluate",),
         "Pass over detections of videos or classes that the ground truth "
         "does not have, and report how many.",
+    )
+
+    # === Tuning ===
+    tune: str = _flag(
+        "localization",
+        ("tune",),
+        "What is searched (Section 4.1): alpha, beta and eta, by localization "
+        "alone, or the weights lambda_1 to lambda_4, by training.",
+        choices=("localization", "losses"),
+    )
+    tune_dir: str = _flag(
+        "",
+        ("tune",),
+        "Folder of the search: results.json, best.flags. A search that is "
+        "there already goes on.",
+    )
+    folds: int = _flag(
+        5,
+        ("tune",),
+        "Parts of the training videos; each is held out in turn.",
+        low=2,
+        high=1000,
+    )
+    max_trials: int = _flag(
+        0,
+        ("tune",),
+        "Trials of a search, and of each of the two that losses make, drawn "
+        "from the paper's grid; 0: the whole grid.",
+        low=0,
+        high=1_000_000,
     )
 
     def __post_init__(self):

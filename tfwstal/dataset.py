@@ -20,13 +20,26 @@ from tfwstal.errors import InputError
 _SHUFFLED_SHARDS = 16
 
 
-def steps_per_epoch(info, batch_size):
-    """Training steps that one pass over the split `train` takes."""
-    return math.ceil(info.num_videos("train") / batch_size)
+def steps_per_epoch(info, batch_size, videos=None):
+    """Training steps that one pass over the split `train` takes.
+
+    With `videos`, ids of some of its videos, over those alone.
+    """
+    count = info.num_videos("train") if videos is None else len(videos)
+    return math.ceil(count / batch_size)
 
 
 def training_batches(
-    info, data_dir, *, num_snippets, batch_size, seed, epochs, repeat, static
+    info,
+    data_dir,
+    *,
+    num_snippets,
+    batch_size,
+    seed,
+    epochs,
+    repeat,
+    static,
+    videos=None,
 ):
     """Batches of sampled snippets, for all epochs in one stream.
 
@@ -40,6 +53,7 @@ def training_batches(
         repeat: repeat the snippets of shorter videos to T, as the peers do,
             instead of padding them.
         static: pad every batch to T, as XLA needs, and not to its longest.
+        videos: ids of the videos to train on; by default all.
 
     Returns:
         tf.data.Dataset of ({"features" [B, T, D], "num_snippets" [B]},
@@ -74,20 +88,24 @@ def training_batches(
             actions = schema.multi_hot(video["label_indices"], num_classes)
             return inputs, actions
 
-        return records.map(
-            sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        ).padded_batch(
-            batch_size,
-            padded_shapes=(
-                {
-                    "features": [
-                        num_snippets if static else None,
-                        info.feature_dim,
-                    ],
-                    "num_snippets": [],
-                },
-                [num_classes],
-            ),
+        return (
+            _only(records, videos)
+            .map(
+                sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            )
+            .padded_batch(
+                batch_size,
+                padded_shapes=(
+                    {
+                        "features": [
+                            num_snippets if static else None,
+                            info.feature_dim,
+                        ],
+                        "num_snippets": [],
+                    },
+                    [num_classes],
+                ),
+            )
         )
 
     stream = tf.data.Dataset.range(epochs).flat_map(one_epoch)
@@ -143,18 +161,50 @@ def sample_snippets(length, num_snippets, repeat, seed):
     )
 
 
-def whole_videos(info, data_dir, split):
+def _only(records, videos):
+    """The records whose video's id is in `videos`; all if that is None."""
+    if videos is None:
+        return records
+    ids = tf.constant(sorted(videos))
+    return records.filter(
+        lambda record: tf.reduce_any(
+            tf.equal(schema.parse_labels(record)["video_id"], ids)
+        )
+    )
+
+
+def whole_videos(info, data_dir, split, videos=None):
     """The videos of a split at full length, one by one.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        split: the split.
+        videos: ids of the videos wanted; by default all.
 
     Returns:
         tf.data.Dataset of the dicts of `schema.parse_video`.
     """
     records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
-    return records.map(
-        lambda record: schema.parse_video(record, info.feature_dim),
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    ).prefetch(tf.data.AUTOTUNE)
+    return (
+        _only(records, videos)
+        .map(
+            lambda record: schema.parse_video(record, info.feature_dim),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def video_labels(info, data_dir, split):
+    """The actions of each video of a split: dict id -> class indices [L]."""
+    records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    with readable(data_dir):
+        return {
+            video["video_id"].decode(): video["label_indices"]
+            for video in records.map(schema.parse_labels).as_numpy_iterator()
+        }
 
 
 def ground_truth(info, data_dir, split):
@@ -176,12 +226,13 @@ def ground_truth(info, data_dir, split):
         }
 
 
-def class_means(info, data_dir):
+def class_means(info, data_dir, videos=None):
     """First centroids (Section 4.1): means of the training features.
 
     Entry c is the mean over all snippets of the training videos that carry
     action c, entry 0, the background, over all snippets. An action that no
-    training video carries gets the mean of all.
+    training video carries gets the mean of all. With `videos`, ids of some of
+    the training videos, no other counts.
 
     Returns:
         [C+1, D] float32.
@@ -189,8 +240,8 @@ def class_means(info, data_dir):
     total = np.zeros((len(info.classes) + 1, info.feature_dim))
     count = np.zeros(len(info.classes) + 1)
     with readable(data_dir):
-        videos = whole_videos(info, data_dir, "train")
-        for video in videos.as_numpy_iterator():
+        whole = whole_videos(info, data_dir, "train", videos)
+        for video in whole.as_numpy_iterator():
             rows = [0, *video["label_indices"]]
             if max(rows) > len(info.classes):
                 raise InputError(

@@ -41,6 +41,7 @@ _VIDEO_SPEC = {
     FPS: tf.io.FixedLenFeature((), tf.float32),
     FRAMES_PER_SNIPPET: tf.io.FixedLenFeature((), tf.int64),
 }
+_LABELS_SPEC = {MEDIA_ID: _STRING, LABEL_INDEX: _VIDEO_SPEC[LABEL_INDEX]}
 _GROUND_TRUTH_SPEC = {
     MEDIA_ID: _STRING,
     SEGMENT_START: tf.io.VarLenFeature(tf.int64),
@@ -131,6 +132,19 @@ def parse_video(serialized, feature_dim):
         "seconds_per_snippet": seconds_per_snippet(
             parsed[FPS], tf.cast(parsed[FRAMES_PER_SNIPPET], tf.float32)
         ),
+    }
+
+
+def parse_labels(serialized):
+    """Parses which actions a record has, and leaves its features alone.
+
+    Returns:
+        dict of `video_id` (string), `label_indices` [L] int64.
+    """
+    parsed = tf.io.parse_single_example(serialized, _LABELS_SPEC)
+    return {
+        "video_id": parsed[MEDIA_ID],
+        "label_indices": tf.sparse.to_dense(parsed[LABEL_INDEX]),
     }
 
 

@@ -37,25 +37,12 @@ def main(config):
     run_folder.refuse_existing(run_dir, config.data_dir, config.overwrite)
     keras.utils.set_random_seed(config.seed)
 
-    # Reads every training record once, so that a damaged one is found before
-    # the run begins.
-    means = dataset.class_means(info, config.data_dir)
-    model = build_model(config, info)
-    if config.centroids == "class_mean":
-        model.centroids.assign(means)
+    model = compiled_model(config, info)
     run_folder.check_space(run_dir, model.count_params())
-    xla = use_xla(config.xla)
-    model.compile(
-        optimizer=keras_versions.make_optimizer(
-            config.optimizer, config.learning_rate, config.weight_decay
-        ),
-        jit_compile=xla,
-    )
-
     print(
         f"{info.num_videos('train')} training videos, {len(info.classes)} "
         f"classes, {model.count_params():,} weights, "
-        f"{_device()}, XLA {'on' if xla else 'off'}"
+        f"{_device()}, XLA {'on' if use_xla(config.xla) else 'off'}"
     )
     # The features' own time scale, for what localize and export do later.
     config = dataclasses.replace(
@@ -64,14 +51,41 @@ def main(config):
     with run_folder.creating(run_dir, config, info.classes):
         if config.epochs:
             with dataset.readable(config.data_dir):
-                _fit(model, config, info, run_dir, static_shapes=xla)
+                _fit_run(model, config, info, run_dir)
         run_folder.save_model(model, run_dir)
     print(f"run: {run_dir}")
 
 
-def build_model(config, info):
-    """The untrained model that a Config describes, for a DatasetInfo."""
-    steps = dataset.steps_per_epoch(info, config.batch_size)
+def compiled_model(config, info, videos=None):
+    """The model that a Config describes, ready for `fit`.
+
+    Reads every training record once, so that a damaged one is found before
+    the training begins.
+
+    Args:
+        config: Config.
+        info: DatasetInfo of --data_dir.
+        videos: ids of the training videos to train on; by default all.
+    """
+    means = dataset.class_means(info, config.data_dir, videos)
+    model = build_model(config, info, videos)
+    if config.centroids == "class_mean":
+        model.centroids.assign(means)
+    model.compile(
+        optimizer=keras_versions.make_optimizer(
+            config.optimizer, config.learning_rate, config.weight_decay
+        ),
+        jit_compile=use_xla(config.xla),
+    )
+    return model
+
+
+def build_model(config, info, videos=None):
+    """The untrained model that a Config describes, for a DatasetInfo.
+
+    With `videos`, to be trained on those alone.
+    """
+    steps = dataset.steps_per_epoch(info, config.batch_size, videos)
     return TwoStreamLocalizer(
         num_classes=len(info.classes),
         feature_dim=info.feature_dim,
@@ -107,7 +121,17 @@ def use_xla(choice):
     return choice == "on"
 
 
-def _fit(model, config, info, run_dir, static_shapes):
+def fit(model, config, info, watchers, videos=None, verbose=0):
+    """Trains a model for --epochs, in place.
+
+    Args:
+        model: what `compiled_model` returned.
+        config: Config.
+        info: DatasetInfo of --data_dir.
+        watchers: Keras callbacks.
+        videos: ids of the training videos to train on; by default all.
+        verbose: as for keras.Model.fit.
+    """
     batches = dataset.training_batches(
         info,
         config.data_dir,
@@ -116,8 +140,22 @@ def _fit(model, config, info, run_dir, static_shapes):
         seed=config.seed,
         epochs=config.epochs,
         repeat=config.upsample_short == "repeat",
-        static=static_shapes,
+        static=use_xla(config.xla),
+        videos=videos,
     )
+    model.fit(
+        batches,
+        epochs=config.epochs,
+        steps_per_epoch=dataset.steps_per_epoch(
+            info, config.batch_size, videos
+        ),
+        callbacks=watchers,
+        shuffle=False,  # the batches come in their order
+        verbose=verbose,
+    )
+
+
+def _fit_run(model, config, info, run_dir):
     watchers = []
     if config.eval_every:
         watchers.append(
@@ -130,11 +168,11 @@ def _fit(model, config, info, run_dir, static_shapes):
                 config.eval_every,
             )
         )
-    model.fit(
-        batches,
-        epochs=config.epochs,
-        steps_per_epoch=dataset.steps_per_epoch(info, config.batch_size),
-        callbacks=[
+    fit(
+        model,
+        config,
+        info,
+        watchers=[
             *watchers,
             keras.callbacks.TerminateOnNaN(),
             keras.callbacks.CSVLogger(str(run_dir / "history.csv")),
@@ -146,7 +184,6 @@ def _fit(model, config, info, run_dir, static_shapes):
                 save_weights_only=True,
             ),
         ],
-        shuffle=False,  # the batches come in their order
         # A bar that redraws itself is for terminals; a log gets lines.
         verbose=1 if sys.stdout.isatty() else 2,
     )
