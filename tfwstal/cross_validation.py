@@ -52,7 +52,7 @@ class HeldOutOutputs:
     def load(cls, path):
         """Reads what `save` wrote; raises InputError if it is damaged."""
         try:
-            with np.load(path) as arrays:
+            with open(path, "rb") as file, np.load(file) as arrays:
                 return cls(**arrays)
         except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
             raise InputError(

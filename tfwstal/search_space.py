@@ -84,5 +84,6 @@ def trial_order(space, config):
         dict(zip(space, values, strict=True))
         for values in itertools.product(*space.values())
     ]
-    random.Random(config.seed).shuffle(grid)
+    # Not the same order for two searches with the same values.
+    random.Random(f"{config.seed}/{','.join(space)}").shuffle(grid)
     return grid[: config.max_trials or None]
