@@ -128,6 +128,34 @@ def test_class_means_are_the_oracle(records):
     )
 
 
+def test_some_of_the_videos_are_like_a_set_of_their_own(records, tmp_path):
+    kept = [("train_12", 12, (3,)), ("train_40", 40, (2,))]
+    own = write_records(
+        tmp_path / "own", {"train": [random_record(*each) for each in kept]}
+    )
+    info = dataset_info.read(records)
+    names = {name for name, _, _ in kept}
+    np.testing.assert_array_equal(
+        dataset.class_means(info, records, names),
+        dataset.class_means(own, tmp_path / "own"),
+    )
+    whole = dataset.whole_videos(info, records, "train", names)
+    assert {v["video_id"].numpy().decode() for v in whole} == names
+    assert dataset.steps_per_epoch(info, 2, names) == 1
+    found = list(batches(records, epochs=3, batch_size=2, videos=names))
+    assert len(found) == 3
+    for inputs, actions in found:
+        assert sorted(inputs["num_snippets"]) == [12, 20]
+        assert actions.sum(axis=0).tolist() == [0, 1, 1]
+
+
+def test_labels_of_a_split(records):
+    info = dataset_info.read(records)
+    found = dataset.video_labels(info, records, "train")
+    assert len(found) == 8
+    assert found["train_two"].tolist() == [1, 3]
+
+
 def test_a_class_without_a_video_gets_the_mean_of_all(tmp_path):
     info = write_records(
         tmp_path / "set", {"train": [random_record("v", 4, (1,))]}

@@ -1,4 +1,4 @@
-"""COMMAND: searches hyper-parameters by cross-validation, Section 4.1.
+r"""COMMAND: searches hyper-parameters by cross-validation, Section 4.1.
 
     python -m tfwstal.tune --flagfile=configs/thumos14.flags --tune=losses \
         --max_trials=20 --data_dir=records --tune_dir=tuned/losses
@@ -98,7 +98,10 @@ class Scorer:
                 f"{config.epochs} epochs, {folder.num_scores} of them done"
             )
         if self._run:
-            return lines + f"{num_trials} trials, no training"
+            return lines + (
+                f"{num_trials} trials without training; --run_dir has seen "
+                "the labels of these videos"
+            )
         return lines + (
             f"{config.folds} trainings of {config.epochs} epochs, then "
             f"{num_trials} trials without training"

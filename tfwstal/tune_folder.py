@@ -75,8 +75,8 @@ class TuneFolder:
         best = self.trial(values)
         mean, sd = 100 * best["mean"], 100 * best["sd"]
         content = (
-            f"# Average mAP {mean:.2f} +- {sd:.2f} % on the held-out training "
-            "videos. Goes after a recipe.\n"
+            f"# Average mAP {mean:.2f} +- {sd:.2f} % (sd over the folds of "
+            "the training videos).\n# Goes after a recipe.\n"
         ) + "".join(f"--{name}={value}\n" for name, value in values.items())
         aside = self.path / f".{BEST}.incomplete"
         aside.write_text(content, encoding="utf-8")
