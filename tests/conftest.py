@@ -78,22 +78,47 @@ def random_batch(lengths, feature_dim=5, num_classes=3, seed=0, padding=0.0):
     return inputs, actions.astype(np.float32)
 
 
-def reference_weights(model):
-    """The model's weights under the names that `reference.forward` wants."""
+def weight_variables(model):
+    """The model's variables under the names that the oracles want.
+
+    A shared classifier comes under the names of both.
+    """
     layers = {
         "conv": model.residual_block.conv,
         "attention": model.attention.scores,
         "pooled": model.pooled_classifier,
         "class": model.classifier,
     }
-    weights = {
-        f"{name}_{part}": np.asarray(getattr(layer, part), np.float64)
+    variables = {
+        f"{name}_{part}": getattr(layer, part)
         for name, layer in layers.items()
         for part in ("kernel", "bias")
+    }
+    return {**variables, "centroids": model.centroids}
+
+
+def reference_weights(model):
+    """The model's weights in float64, as `reference.forward` wants them."""
+    weights = {
+        name: np.asarray(variable, np.float64)
+        for name, variable in weight_variables(model).items()
     }
     width = model.feature_dim
     weights["conv_kernel"] = weights["conv_kernel"].reshape(-1, width, width)
     return weights
+
+
+def assert_close(ours, expected, message="", tolerance=1e-5):
+    """Equal to `tolerance` of each value and of the array's largest one."""
+    ours, expected = np.asarray(ours), np.asarray(expected)
+    largest = np.abs(expected).max(initial=0.0)
+    np.testing.assert_allclose(
+        ours,
+        expected,
+        rtol=tolerance,
+        atol=tolerance * largest,
+        err_msg=message,
+    )
 
 
 def write_records(folder, videos, classes=("a", "b", "c"), feature_dim=5):

@@ -421,6 +421,46 @@ def total_loss(terms, weights):
     return total
 
 
+def loss_terms(
+    video,
+    actions,
+    centroids,
+    *,
+    labels="multi_hot",
+    reduction="mean",
+    guiding_attention=None,
+):
+    """The five terms of Eq. 8 on one video, unweighted.
+
+    Args:
+        video: what `forward` returned.
+        actions: set or list of action indices in 1..C.
+        centroids: Q, [C + 1, D].
+        labels: kind of `targets`.
+        reduction: of `guide_loss`.
+        guiding_attention: [T], stands for a^fg in Eq. 7 in place of the
+            video's own, which tells what an attention held fixed would give.
+
+    Returns:
+        dict of floats under cls_fg, cls_ct, cls_bg, smt, gui.
+    """
+    wanted = targets(actions, len(centroids) - 1, labels)
+    if guiding_attention is None:
+        guiding_attention = video["attention"][:, FOREGROUND]
+    scores = video["video_scores"]
+    return {
+        "cls_fg": classification_loss(scores[FOREGROUND], wanted[FOREGROUND]),
+        "cls_ct": classification_loss(scores[CONTEXT], wanted[CONTEXT]),
+        "cls_bg": classification_loss(scores[BACKGROUND], wanted[BACKGROUND]),
+        "smt": semantic_loss(
+            video["embedding"], video["class_logits"], centroids
+        ),
+        "gui": guide_loss(
+            guiding_attention, video["activation"][:, FOREGROUND, 0], reduction
+        ),
+    }
+
+
 def class_means(features, actions, num_classes):
     """First centroids of Section 4.1, from the training videos' features.
 
