@@ -48,6 +48,7 @@ setup(
         "test": [
             "pytest>=8.0",
             "pytest-xdist>=3.5",
+            "hypothesis>=6.100",
             "ruff",
             "setuptools",
             "wheel",

@@ -55,7 +55,7 @@ def softmax(values):
 # --- Embedding and attention branch (Sections 3.1 and 3.2) -------------------
 
 
-def residual_block(features, kernel, bias):
+def residual_block(features, kernel, bias, residual=True):
     """Embedding x of Section 3.1: the features plus a ReLU convolution.
 
         x_t = f_t + ReLU(bias + sum_tap f_{t + tap - before} @ kernel[tap])
@@ -67,6 +67,7 @@ def residual_block(features, kernel, bias):
         features: [T, D].
         kernel: [K, D, D], axes tap, input channel, output channel.
         bias: [D].
+        residual: whether f_t is added.
 
     Returns:
         [T, D].
@@ -85,7 +86,9 @@ def residual_block(features, kernel, bias):
                     features[source], kernel[tap], np.zeros(width)
                 )
         for d in range(width):
-            x[t, d] = features[t, d] + max(convolved[d], 0.0)
+            x[t, d] = max(convolved[d], 0.0)
+            if residual:
+                x[t, d] += features[t, d]
     return x
 
 
@@ -260,6 +263,7 @@ def forward(
     attention="softmax",
     sigma=(8, 2, 2),
     branches="both",
+    residual=True,
 ):
     """The whole network on one video, Sections 3.1 to 3.4, at inference.
 
@@ -273,13 +277,16 @@ def forward(
         sigma: three divisors of Eq. 3.
         branches: what video_scores is: "both" (Eq. 4), or the scores of the
             "attention" or the "mil" branch alone.
+        residual: of `residual_block`.
 
     Returns:
         dict with embedding [T, D], attention [T, 3], class_logits [T, C + 1],
         weighted_logits and activation [T, 3, C + 1], attention_scores,
         mil_scores and video_scores [3, C + 1].
     """
-    x = residual_block(features, weights["conv_kernel"], weights["conv_bias"])
+    x = residual_block(
+        features, weights["conv_kernel"], weights["conv_bias"], residual
+    )
     a = _attention_of(
         x, weights["attention_kernel"], weights["attention_bias"], attention
     )
