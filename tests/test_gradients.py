@@ -22,7 +22,7 @@ CASES = [
     {"attention": "sigmoid", "guide_reduction": "sum", "kernel_size": 4},
     {"classifier": "shared", "sigma": (3, 1, 4)},
     {"branches": "attention", "labels": "normalized"},
-    {"branches": "mil", "guide_detach": True},
+    {"branches": "mil", "guide_detach": True, "residual": False},
 ]
 
 
@@ -61,6 +61,7 @@ def oracle(point, labels, arguments, held_attention=None):
             attention=arguments.get("attention", "softmax"),
             sigma=arguments.get("sigma", (8, 2, 2)),
             branches=arguments.get("branches", "both"),
+            residual=arguments.get("residual", True),
         )
         terms = reference.loss_terms(
             video,
@@ -134,9 +135,11 @@ def test_every_gradient_is_the_oracles_slope(arguments, seed):
     held = None
     if arguments.get("guide_detach"):
         held = [
-            reference.forward(point["features"][row, :length], point)[
-                "attention"
-            ][:, 0]
+            reference.forward(
+                point["features"][row, :length],
+                point,
+                residual=arguments["residual"],
+            )["attention"][:, 0]
             for row, length in enumerate(LENGTHS)
         ]
     gradients = library_gradients(model, inputs, labels)
