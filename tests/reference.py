@@ -264,6 +264,7 @@ def forward(
     sigma=(8, 2, 2),
     branches="both",
     residual=True,
+    z="weighted",
 ):
     """The whole network on one video, Sections 3.1 to 3.4, at inference.
 
@@ -278,6 +279,8 @@ def forward(
         branches: what video_scores is: "both" (Eq. 4), or the scores of the
             "attention" or the "mil" branch alone.
         residual: of `residual_block`.
+        z: activation is the softmax of a x p ("weighted") or, for each of the
+            axis of 3, of p alone ("plain").
 
     Returns:
         dict with embedding [T, D], attention [T, 3], class_logits [T, C + 1],
@@ -302,7 +305,9 @@ def forward(
         "attention": a,
         "class_logits": p,
         "weighted_logits": weighted,
-        "activation": activation(weighted),
+        "activation": activation(
+            weighted if z == "weighted" else np.stack([p] * 3, axis=1)
+        ),
         "attention_scores": att,
         "mil_scores": mil,
         "video_scores": video_scores[branches],
@@ -607,9 +612,8 @@ def soft_nms(segments, sigma, max_outputs):
     """Gaussian soft-NMS: overlapping segments lose score, none is dropped.
 
     The segment of the highest current score is taken, then every remaining
-    score is multiplied by exp(-tIoU^2 / sigma); and so on. Negative scores are
-    multiplied in the same way, so overlap lifts them towards 0 rather than
-    lowering them.
+    score is multiplied by exp(-tIoU^2 / sigma); and so on. Scores below zero,
+    which overlap would lift, count as zero.
 
     Args:
         segments: list of (start, end, score).
@@ -620,7 +624,7 @@ def soft_nms(segments, sigma, max_outputs):
         List of (index, final score) in the order they were taken; of equal
         scores the first of the input is taken first.
     """
-    scores = [float(score) for _, _, score in segments]
+    scores = [max(float(score), 0.0) for _, _, score in segments]
     remaining = list(range(len(segments)))
     taken = []
     while remaining and len(taken) < max_outputs:

@@ -239,11 +239,6 @@ def test_half_precision_keeps_softmaxes_and_means_in_float32(half):
         )
 
 
-@pytest.mark.xfail(
-    strict=True,
-    raises=(tf.errors.InvalidArgumentError, ValueError, TypeError),
-    reason="the dictionary's look-up comes in the policy's half precision",
-)
 def test_half_precision_takes_distances_and_losses_in_float32(half):
     model, exact, step = half
     inputs, labels = random_batch(LENGTHS)

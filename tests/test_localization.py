@@ -200,15 +200,12 @@ def test_soft_nms_is_the_oracle(segments, seed, nms_sigma):
     assert scores == pytest.approx(lowered, rel=1e-5)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="the next is chosen before scores below zero are lifted",
-)
-def test_soft_nms_is_the_oracle_below_zero():
-    # The second, halfway into the first, is lifted above the third.
+def test_soft_nms_takes_scores_below_zero_as_zero():
+    # Multiplied, the second would rise above the third.
     segments = [(0, 0, 4, 0.5), (0, 0, 3, -0.5), (0, 6, 8, -0.25)]
-    arguments = {"nms": "soft", "nms_sigma": 0.3}
-    assert suppress(segments, **arguments)[0] == [0, 1, 2]
+    chosen, scores = suppress(segments, nms="soft", nms_sigma=0.3)
+    assert chosen == [0, 1, 2]
+    assert scores == [0.5, 0.0, 0.0]
 
 
 @pytest.mark.parametrize("nms", ["hard", "soft"])

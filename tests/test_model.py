@@ -32,6 +32,7 @@ OTHERS = {
     "attention": "sigmoid",
     "classifier": "shared",
     "branches": "mil",
+    "activation": "plain",
     "sigma": (4, 3, 2),
     "labels": "normalized",
     "loss_weights": (0.5, 0.2, 0.3, 0.4, 0.6),
@@ -73,6 +74,7 @@ def chosen_actions(choice, shape, rng):
     attention=st.sampled_from(["softmax", "sigmoid"]),
     classifier=st.sampled_from(["own", "shared"]),
     branches=st.sampled_from(["both", "attention", "mil"]),
+    activation=st.sampled_from(["weighted", "plain"]),
     labels=st.sampled_from(["multi_hot", "normalized"]),
     reduction=st.sampled_from(["mean", "sum"]),
 )
@@ -86,6 +88,7 @@ def test_outputs_terms_and_total_are_the_oracle(
     attention,
     classifier,
     branches,
+    activation,
     labels,
     reduction,
 ):
@@ -98,6 +101,7 @@ def test_outputs_terms_and_total_are_the_oracle(
         attention=attention,
         classifier=classifier,
         branches=branches,
+        activation=activation,
         sigma=sigma,
         labels=labels,
         loss_weights=OTHERS["loss_weights"],
@@ -121,6 +125,7 @@ def test_outputs_terms_and_total_are_the_oracle(
             sigma=sigma,
             branches=branches,
             residual=residual,
+            z=activation,
         )
         assert set(video) == set(outputs)
         for name, value in video.items():

@@ -246,6 +246,13 @@ class Config:
         "scores the foreground attention, the others the activation.",
         choices=("both", "attention", "mil"),
     )
+    activation: str = _flag(
+        "weighted",
+        MODEL,
+        "z of Eq. 7 and 9, which is also cut and scored: the softmax over "
+        "classes of a x p (weighted, ACM-Net's) or of p alone (plain).",
+        choices=("weighted", "plain"),
+    )
     sigma: tuple[int, ...] = _flag(
         (8, 2, 2),
         MODEL,

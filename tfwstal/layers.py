@@ -192,9 +192,6 @@ class CentroidDictionary(keras.layers.Layer):
         self.centroids = self.add_weight(
             shape=(self.num_classes + 1, input_shape[-1]),
             initializer=keras.initializers.RandomUniform(0.0, 1.0),
-            # Distances of a few units between vectors of norm 15 would lose
-            # most of their digits in half precision.
-            dtype="float32",
             name="centroids",
         )
         self.built = True

@@ -351,11 +351,14 @@ def suppress(row, start, end, scores, settings):
 
     Returns:
         indices [N] int32 of the chosen ones and their scores [N], best first;
-        soft-NMS lowers scores.
+        soft-NMS lowers scores, and takes those below zero, which it would
+        raise, as zero.
     """
     height = 2.0 * tf.cast(row, tf.float32)
     boxes = tf.stack([height, start, height + 1.0, end], axis=-1)
     soft = settings.nms == "soft"
+    if soft:
+        scores = tf.maximum(scores, 0.0)
     return tf.image.non_max_suppression_with_scores(
         boxes,
         scores,

@@ -41,6 +41,8 @@ class TwoStreamLocalizer(keras.Model):
         attention: "softmax" or "sigmoid".
         classifier: "own" or "shared": the attention branch's classifier.
         branches: "both", "attention" or "mil": what Eq. 4 fuses.
+        activation: "weighted": of a x p, as ACM-Net's; or "plain": of p alone
+            for each of the axis of 3, as in HAM-Net's guide loss.
         sigma: top-k divisors of Eq. 3, for the axis of 3.
         labels: "multi_hot" or "normalized", the targets of Eq. 5.
         loss_weights: weight of each of TERMS in Eq. 8.
@@ -61,6 +63,7 @@ class TwoStreamLocalizer(keras.Model):
         attention="softmax",
         classifier="own",
         branches="both",
+        activation="weighted",
         sigma=(8, 2, 2),
         labels="multi_hot",
         loss_weights=(1.0, 0.1, 0.1, 0.05, 0.002),
@@ -81,6 +84,7 @@ class TwoStreamLocalizer(keras.Model):
             "attention": attention,
             "classifier": classifier,
             "branches": branches,
+            "activation": activation,
             "sigma": tuple(sigma),
             "labels": labels,
             "loss_weights": tuple(loss_weights),
@@ -91,6 +95,7 @@ class TwoStreamLocalizer(keras.Model):
         self.num_classes = num_classes
         self.feature_dim = feature_dim
         self.branches = branches
+        self.activation = activation
         self.sigma = tuple(sigma)
         self.labels = labels
         self.loss_weights = tuple(loss_weights)
@@ -115,8 +120,10 @@ class TwoStreamLocalizer(keras.Model):
             self.pooled_classifier = keras.layers.Dense(
                 num_classes + 1, name="pooled_classifier"
             )
+        # Distances are of a few units between vectors of norm 15: half
+        # precision would lose most of their digits.
         self.dictionary = layers.CentroidDictionary(
-            num_classes, name="dictionary"
+            num_classes, dtype="float32", name="dictionary"
         )
         self.build()
 
@@ -168,11 +175,17 @@ class TwoStreamLocalizer(keras.Model):
             "attention": a,
             "class_logits": p,
             "weighted_logits": z,
-            "activation": layers.zero_padding(tf.nn.softmax(z), valid),
+            "activation": self._activation(p, z, valid),
             "attention_scores": attention_scores,
             "mil_scores": mil_scores,
             "video_scores": self._fuse(attention_scores, mil_scores),
         }
+
+    def _activation(self, p, z, valid):
+        """The softmax over classes that stands for z in Eq. 7 and 9."""
+        if self.activation == "plain":
+            z = tf.repeat(p[:, :, tf.newaxis, :], 3, axis=2)
+        return layers.zero_padding(tf.nn.softmax(z), valid)
 
     def _fuse(self, attention_scores, mil_scores):
         """Late fusion, Eq. 4, or one branch alone (Tables 5 and 6)."""

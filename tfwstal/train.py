@@ -96,6 +96,7 @@ def build_model(config, info, videos=None):
         attention=config.attention,
         classifier=config.classifier,
         branches=config.branches,
+        activation=config.activation,
         sigma=config.sigma,
         labels=config.labels,
         loss_weights=(
