@@ -46,7 +46,12 @@ def run_command(tmp_path):
 
 
 def random_model(num_classes=3, feature_dim=5, seed=0, **arguments):
-    """A model whose every weight, biases too, is random and of size one."""
+    """A model whose every weight, biases too, is random and of size one.
+
+    Unless the arguments say otherwise its branches have classifiers of their
+    own and z depends on the attention: the most that can go wrong.
+    """
+    arguments = {"classifier": "own", "activation": "weighted", **arguments}
     model = tfwstal.TwoStreamLocalizer(num_classes, feature_dim, **arguments)
     rng = np.random.default_rng(seed)
     for weight in model.weights:

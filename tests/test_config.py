@@ -80,7 +80,7 @@ def test_saved_flags_give_the_same_run_again(tmp_path):
         eta=(0.2, 0.4),
         guide_detach=True,
         lambda_gui=0.5,
-        classifier="shared",
+        classifier="own",
         overwrite=True,
     )
     config.save(tmp_path / "flags.flags")
@@ -130,18 +130,25 @@ def test_recipes_say_what_the_paper_says(recipe, name, value):
 
 
 def test_all_ablation_files_parse():
-    files = sorted((ROOT / "configs" / "ablations").glob("*.flags"))
-    assert len(files) == 8  # five rows of Table 3, three of Table 5
-    seen = set()
-    for path in files:
-        found = config_of(
+    recipe = config_of("--flagfile=configs/thumos14.flags")
+    rows = {
+        path.stem: config_of(
             "--flagfile=configs/thumos14.flags",
             f"--flagfile=configs/ablations/{path.name}",
         )
-        weights = (found.lambda_ct, found.lambda_smt, found.lambda_gui)
-        seen.add((found.branches, found.lambda_bg, *weights))
+        for path in (ROOT / "configs" / "ablations").glob("*.flags")
+    }
+    tables = {name: row for name, row in rows.items() if "table" in name}
+    assert len(tables) == 8  # five rows of Table 3, three of Table 5
     # The baseline of Table 5 is row 3 of Table 3.
-    assert len(seen) == 7
+    assert len({dataclasses.astuple(row) for row in tables.values()}) == 7
+    assert rows["table3_row5_smt"] == recipe  # the method itself
+    readings = {name: row for name, row in rows.items() if "reading" in name}
+    assert len(readings) + len(tables) == len(rows)
+    # Each changes something, and no two the same.
+    readings["recipe"] = recipe
+    found = {dataclasses.astuple(row) for row in readings.values()}
+    assert len(found) == len(readings)
 
 
 def test_require():

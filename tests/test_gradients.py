@@ -22,6 +22,7 @@ CASES = [
     {"attention": "sigmoid", "guide_reduction": "sum", "kernel_size": 4},
     {"classifier": "shared", "sigma": (3, 1, 4)},
     {"branches": "attention", "labels": "normalized"},
+    {"classifier": "shared", "activation": "plain"},
     {"branches": "mil", "guide_detach": True, "residual": False},
 ]
 
@@ -62,6 +63,7 @@ def oracle(point, labels, arguments, held_attention=None):
             sigma=arguments.get("sigma", (8, 2, 2)),
             branches=arguments.get("branches", "both"),
             residual=arguments.get("residual", True),
+            z=arguments.get("activation", "weighted"),
         )
         terms = reference.loss_terms(
             video,

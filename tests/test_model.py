@@ -23,7 +23,7 @@ PER_SNIPPET = (
     "activation",
 )
 LENGTHS = [1, 7, 8, 30]
-# Every argument at a value that is not its default.
+# Every argument at a value that is not `random_model`'s.
 OTHERS = {
     "kernel_size": 5,
     "embedding_dropout": 0.1,

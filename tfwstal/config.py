@@ -234,9 +234,9 @@ class Config:
         choices=("softmax", "sigmoid"),
     )
     classifier: str = _flag(
-        "own",
+        "shared",
         MODEL,
-        "The attention branch has its own classifier or shares the MIL one.",
+        "The attention branch shares the MIL one's classifier or has its own.",
         choices=("own", "shared"),
     )
     branches: str = _flag(
@@ -247,7 +247,7 @@ class Config:
         choices=("both", "attention", "mil"),
     )
     activation: str = _flag(
-        "weighted",
+        "plain",
         MODEL,
         "z of Eq. 7 and 9, which is also cut and scored: the softmax over "
         "classes of a x p (weighted, ACM-Net's) or of p alone (plain).",

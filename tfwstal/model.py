@@ -39,10 +39,11 @@ class TwoStreamLocalizer(keras.Model):
         residual: whether that block adds its input.
         dropout: dropout before the MIL branch's classifier.
         attention: "softmax" or "sigmoid".
-        classifier: "own" or "shared": the attention branch's classifier.
+        classifier: "shared": one for both branches, or "own": the attention
+            branch has its own.
         branches: "both", "attention" or "mil": what Eq. 4 fuses.
-        activation: "weighted": of a x p, as ACM-Net's; or "plain": of p alone
-            for each of the axis of 3, as in HAM-Net's guide loss.
+        activation: "plain": of p alone, for each of the axis of 3, as in
+            HAM-Net's guide loss; or "weighted": of a x p, as ACM-Net's.
         sigma: top-k divisors of Eq. 3, for the axis of 3.
         labels: "multi_hot" or "normalized", the targets of Eq. 5.
         loss_weights: weight of each of TERMS in Eq. 8.
@@ -61,9 +62,9 @@ class TwoStreamLocalizer(keras.Model):
         residual=True,
         dropout=0.5,
         attention="softmax",
-        classifier="own",
+        classifier="shared",
         branches="both",
-        activation="weighted",
+        activation="plain",
         sigma=(8, 2, 2),
         labels="multi_hot",
         loss_weights=(1.0, 0.1, 0.1, 0.05, 0.002),
