@@ -49,9 +49,14 @@ def random_model(num_classes=3, feature_dim=5, seed=0, **arguments):
     """A model whose every weight, biases too, is random and of size one.
 
     Unless the arguments say otherwise its branches have classifiers of their
-    own and z depends on the attention: the most that can go wrong.
+    own, z depends on the attention and labels are as printed.
     """
-    arguments = {"classifier": "own", "activation": "weighted", **arguments}
+    arguments = {
+        "classifier": "own",
+        "activation": "weighted",
+        "labels": "multi_hot",
+        **arguments,
+    }
     model = tfwstal.TwoStreamLocalizer(num_classes, feature_dim, **arguments)
     rng = np.random.default_rng(seed)
     for weight in model.weights:

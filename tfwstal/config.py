@@ -271,7 +271,7 @@ class Config:
 
     # === Loss ===
     labels: str = _flag(
-        "multi_hot",
+        "normalized",
         MODEL,
         "Targets of Eq. 5 as printed, or divided by their sum (the peers).",
         choices=("multi_hot", "normalized"),

@@ -66,7 +66,7 @@ class TwoStreamLocalizer(keras.Model):
         branches="both",
         activation="plain",
         sigma=(8, 2, 2),
-        labels="multi_hot",
+        labels="normalized",
         loss_weights=(1.0, 0.1, 0.1, 0.05, 0.002),
         guide_reduction="mean",
         guide_detach=False,
