@@ -1,12 +1,19 @@
 """Temporal IoU, average precision and mAP of detections, in NumPy.
 
-The semantics are those of ActivityNet's evaluation kit
-(https://github.com/activitynet/ActivityNet, Evaluation/eval_detection.py),
-with three points settled that the kit leaves open. Detections of equal score,
-and instances of equal tIoU with a detection, keep the order of the input; the
-kit's sort is unstable there, and its answer depends on NumPy's version and on
-the processor. Two identical segments of zero length have a tIoU of 1, where
-the kit divides by zero.
+Two protocols, each as its authors' kit counts, ties included:
+
+activitynet: Evaluation/eval_detection.py of
+https://github.com/activitynet/ActivityNet, interpolated AP. Detections of
+equal score, and instances of equal tIoU with a detection, come in the order of
+its `argsort()[::-1]` with NumPy's quicksort, see `unstable_sort`; up to 16
+values that is the last first.
+
+thumos14: TH14evalDet_Updated.m of the THUMOS-14 challenge
+(http://crcv.ucf.edu/THUMOS14/), AP without interpolation. Equal scores come in
+the order of the videos' names, then of the input.
+
+One point is settled that both leave open: two identical segments of zero
+length have tIoU 1, where the one divides by zero and the other says 0.
 
 Shapes: H thresholds, C classes, N detections, M ground-truth instances.
 Segments are [start, end] in seconds, or in any other unit.
@@ -27,6 +34,7 @@ from .matching import (
 )
 
 __all__ = [
+    "AVERAGES",
     "Detections",
     "Instances",
     "Matches",
@@ -36,16 +44,14 @@ __all__ = [
     "match",
     "mean_average_precision",
     "non_interpolated_average_precision",
+    "overlaps",
     "precision_at_ranks",
     "segment_tiou",
+    "thresholds_of_range",
 ]
 
-# Averages over thresholds that papers quote: name -> (first, last, step).
-_AVERAGES = {
-    "0.1:0.5": (0.1, 0.5, 0.1),
-    "0.1:0.7": (0.1, 0.7, 0.1),
-    "0.5:0.95": (0.5, 0.95, 0.05),
-}
+# Averages over thresholds that papers quote, first:last[:step].
+AVERAGES = ("0.1:0.5", "0.1:0.7", "0.5:0.95:0.05")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -313,16 +319,37 @@ def match(
     )
 
 
-def averages(mean_ap, thresholds):
+def overlaps(detections, ambiguous):
+    """Which detections share time with an ambiguous segment of their video.
+
+    Args:
+        detections: Detections; ambiguous: Instances, of any label.
+
+    Returns:
+        [N] bool.
+    """
+    names = dict.fromkeys([*detections.videos, *ambiguous.videos])
+    videos = {name: i for i, name in enumerate(names)}
+    return overlaps_any(
+        (_indices(detections.videos, videos), _checked_columns(detections)),
+        (_indices(ambiguous.videos, videos), _checked_columns(ambiguous)),
+    )
+
+
+def averages(mean_ap, thresholds, ranges=AVERAGES):
     """The averages of mAP over thresholds that papers quote.
 
     Args:
         mean_ap: [H] mAP at each threshold.
         thresholds: the H thresholds.
+        ranges: texts "first:last", in steps of 0.1, or "first:last:step".
 
     Returns:
-        dict name -> float, of "0.1:0.5" and "0.1:0.7" in steps of 0.1 and
-        "0.5:0.95" in steps of 0.05; only those whose thresholds are all there.
+        dict range -> float, of those ranges whose thresholds are all there;
+        a step of 0.05 is not in the name, so "0.5:0.95".
+
+    Raises:
+        ValueError: for a range that is none; the message says which.
     """
     # Rounding makes 0.1 + 0.2 and 0.3 one key.
     by_threshold = {
@@ -330,12 +357,31 @@ def averages(mean_ap, thresholds):
         for t, m in zip(thresholds, mean_ap, strict=True)
     }
     found = {}
-    for name, (first, last, step) in _AVERAGES.items():
-        count = round((last - first) / step) + 1
-        wanted = [round(first + step * i, 6) for i in range(count)]
+    for text in ranges:
+        wanted = thresholds_of_range(text)
         if all(t in by_threshold for t in wanted):
-            found[name] = sum(by_threshold[t] for t in wanted) / count
+            name = text.removesuffix(":0.05")  # as papers have it
+            found[name] = sum(by_threshold[t] for t in wanted) / len(wanted)
     return found
+
+
+def thresholds_of_range(text):
+    """The thresholds of "first:last[:step]", both ends too.
+
+    Raises:
+        ValueError: if it is no such range, or its steps miss its end.
+    """
+    try:
+        first, last, step = [float(n) for n in (text + ":0.1").split(":")[:3]]
+        count = round((last - first) / step)
+        missed = abs(first + count * step - last) > 1e-6
+    except (ValueError, OverflowError, ZeroDivisionError):
+        count, missed = 0, True
+    if missed or not 0 <= count < 10_000:
+        raise ValueError(
+            f"{text!r} is not first:last (in steps of 0.1) or first:last:step"
+        )
+    return [round(first + step * i, 6) for i in range(count + 1)]
 
 
 def _ranked(scores, detected_class, detected_video, protocol):

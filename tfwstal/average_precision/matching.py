@@ -91,21 +91,34 @@ def overlaps_any(detections, others):
     return found
 
 
-def best_tiou(detections, instances):
-    """The highest tIoU of each detection with instances of its key.
+def best_tiou(detections, ground_truth):
+    """The highest tIoU of each detection with its video's instances.
 
     Args:
-        detections: a pair of keys [N] int and segments [N, 2].
-        instances: a pair of keys [M] int and segments [M, 2].
+        detections: Detections; ground_truth: Instances.
 
     Returns:
-        [N] float64, 0 where there is none.
+        A pair of [N] float64 arrays: with instances of the detection's label,
+        and with those of others; 0 where there is none.
     """
-    best = np.zeros(len(detections[0]))
-    for rows, columns in pairs(detections[0], instances[0]):
-        tiou = _tiou(detections[1][rows], instances[1][columns])
-        np.maximum.at(best, rows, tiou)
-    return best
+    videos, labels = {}, {}
+    columns = [
+        np.array([index.setdefault(v, len(index)) for v in values], np.int64)
+        for index, values in (
+            (videos, detections.videos),
+            (videos, ground_truth.videos),
+            (labels, detections.labels),
+            (labels, ground_truth.labels),
+        )
+    ]
+    segments = as_segments(detections.segments)
+    others = as_segments(ground_truth.segments)
+    best = np.zeros((2, len(segments)))
+    for rows, instances in pairs(*columns[:2]):
+        tiou = _tiou(segments[rows], others[instances])
+        differs = columns[2][rows] != columns[3][instances]
+        np.maximum.at(best, (differs.astype(int), rows), tiou)
+    return best[0], best[1]
 
 
 def pairs(key, other_key):
