@@ -531,6 +531,14 @@ class Config:
         "does not have, and report how many.",
     )
 
+    duplicates: str = _flag(
+        "error",
+        ("evaluate",),
+        "A detection that repeats another of its video exactly stops the "
+        "command (error) or counts as any other (count, as the kits have it).",
+        choices=("error", "count"),
+    )
+
     # === Tuning ===
     tune: str = _flag(
         "localization",

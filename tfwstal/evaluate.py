@@ -7,39 +7,17 @@ r"""COMMAND: detections and ground truth -> mean average precision.
         --picture=errors.svg
 """
 
-import collections
-import dataclasses
 import pathlib
-
-import numpy as np
 
 from tfwstal import (
     annotations,
     average_precision,
     command_line,
     error_analysis,
-    evaluation_choices,
 )
 from tfwstal.average_precision.diagnosis import diagnose
 from tfwstal.errors import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class Inputs:
-    """What there is to evaluate, in the unit of --unit.
-
-    Attributes:
-        instances: Instances.
-        detections: Detections.
-        ambiguous: Instances that excuse false positives, or None.
-        facts: dict ready for JSON: the choices in force, and what was counted
-            and passed over.
-    """
-
-    instances: average_precision.Instances
-    detections: average_precision.Detections
-    ambiguous: average_precision.Instances | None
-    facts: dict
+from tfwstal.evaluation_inputs import counted, read_inputs
 
 
 def main(config):
@@ -93,95 +71,6 @@ def evaluate_files(config):
     return _evaluate(inputs, config), inputs.facts
 
 
-def read_inputs(config):
-    """Reads both files, checks that they fit, and makes the choices of flags.
-
-    Args:
-        config: a Config.
-
-    Returns:
-        Inputs.
-
-    Raises:
-        InputError: for files that cannot be read or do not fit each other.
-    """
-    everything, bad = annotations.read_ground_truth(
-        config.ground_truth, config.bad_segments
-    )
-    detected = annotations.read_detections(config.detections)
-    labels = {s.label for v in everything.values() for s in v.segments}
-    labels |= {b.segment.label for b in bad}
-    labels.discard(evaluation_choices.AMBIGUOUS)
-    of_subset = _select_subset(everything, config)
-    of_subset, unclear = evaluation_choices.split_ambiguous(of_subset)
-    if config.ambiguous:
-        more = evaluation_choices.read_ambiguous(config.ambiguous)
-        of_subset = evaluation_choices.add_ambiguous_videos(
-            of_subset, more, everything, config.subset
-        )
-        unclear += more
-    videos = evaluation_choices.select_videos(of_subset, config)
-    if not any(video.segments for video in videos.values()):
-        raise InputError(
-            f"--videos={config.videos} leaves no segment of subset "
-            f"{config.subset!r} of {config.ground_truth}; correct the list"
-        )
-    outside = sum(
-        len(detected.pop(name))
-        for name in list(detected)
-        if name in of_subset and name not in videos
-    )
-    known, unknown = _split_unknown(detected, videos, labels)
-    if unknown and not config.ignore_unknown:
-        raise _unknown_error(unknown, everything, config)
-    unclear = [row for row in unclear if row[0] in videos]
-    instances, detections, unclear = evaluation_choices.to_columns(
-        videos, known, unclear, config
-    )
-    rule, dropped = evaluation_choices.rule(config), 0
-    if rule == "drop":
-        on_ambiguous = average_precision.overlaps(detections, unclear)
-        detections = evaluation_choices.without(detections, on_ambiguous)
-        dropped = int(on_ambiguous.sum())
-    scored = set(instances.labels)
-    bad = [b for b in bad if b.video_id in videos]
-    segments = np.asarray(instances.segments)
-    facts = {
-        "protocol": config.protocol,
-        "ground_truth": config.ground_truth,
-        "subset": config.subset,
-        "videos": config.videos,
-        "ambiguous": config.ambiguous,
-        "ambiguous_rule": rule,
-        "unit": _unit(config),
-        "detections": config.detections,
-        "bad_segments": config.bad_segments,
-        "ignore_unknown": config.ignore_unknown,
-        "num_videos": len(videos),
-        "num_videos_without_detections": sum(not known.get(v) for v in videos),
-        "num_classes": len(scored),
-        "num_instances": len(instances.labels),
-        "num_instances_of_zero_length": int(
-            (segments[:, 0] == segments[:, 1]).sum()
-        ),
-        "num_ambiguous_segments": len(unclear.labels),
-        "num_detections": len(detections.labels),
-        "num_unknown_detections": len(unknown),
-        "num_detections_outside_videos": outside,
-        "num_detections_dropped_as_ambiguous": dropped,
-        # Of classes that the file has, but not in this subset.
-        "num_unscored_detections": sum(
-            label not in scored for label in detections.labels
-        ),
-        "num_duplicate_detections": _count_duplicates(detections),
-        "bad_segments_left_out": [str(b) for b in bad if not b.kept],
-        "bad_segments_kept": [str(b) for b in bad if b.kept],
-    }
-    return Inputs(
-        instances, detections, unclear if rule == "neutral" else None, facts
-    )
-
-
 def format_facts(facts):
     """What was evaluated, in a few lines for the terminal.
 
@@ -189,14 +78,13 @@ def format_facts(facts):
         facts: as from `evaluate_files`.
     """
     lines = [
-        f"Subset {facts['subset']!r}: {_count(facts['num_videos'], 'video')}, "
-        f"{_count(facts['num_instances'], 'instance')} of "
-        f"{_count(facts['num_classes'], 'class', 'classes')}; "
-        f"{_count(facts['num_detections'], 'detection')}; "
-        f"protocol {facts['protocol']}",
-        f"  videos: {facts['videos']}; unit: {facts['unit']}; ambiguous "
-        f"segments: {facts['num_ambiguous_segments']}, rule "
-        f"{facts['ambiguous_rule']}",
+        f"Subset {facts['subset']!r}: {counted(facts['num_videos'], 'video')}, "
+        f"{counted(facts['num_instances'], 'instance')} of "
+        f"{counted(facts['num_classes'], 'class', 'classes')}; "
+        f"{counted(facts['num_detections'], 'detection')}",
+        f"  protocol {facts['protocol']}; videos: {facts['videos']}; "
+        f"unit: {facts['unit']}; ambiguous: {facts['num_ambiguous_segments']} "
+        f"({facts['ambiguous_rule']})",
     ]
     remarks = {
         "videos without a detection": "num_videos_without_detections",
@@ -299,24 +187,6 @@ def _check_picture(config):
     annotations.refuse_existing("picture", config.picture, config.overwrite)
 
 
-def _unit(config):
-    if config.unit == "seconds":
-        return config.unit
-    return f"snippets of {config.frames_per_snippet} / {config.fps:g} s"
-
-
-def _count_duplicates(detections):
-    """Detections less those that differ in anything."""
-    columns = (detections.videos, detections.labels, detections.scores)
-    segments = map(tuple, np.asarray(detections.segments).tolist())
-    rows = list(zip(*columns, segments, strict=True))
-    return len(rows) - len(set(rows))
-
-
-def _count(number, noun, nouns=None):
-    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
-
-
 def _class_lines(result):
     """AP in percent: a line a class, a column a threshold."""
     width = max(len("AP %, tIoU"), *(len(label) for label in result.labels))
@@ -328,64 +198,6 @@ def _class_lines(result):
         cells = "".join(f" {100 * value:6.2f}" for value in ap)
         lines.append(f"{label:<{width}} {count:>9}{cells}")
     return lines
-
-
-def _select_subset(videos, config):
-    """The videos of --subset; the case of its name does not matter."""
-    subset = config.subset.casefold()
-    chosen = {
-        name: video
-        for name, video in videos.items()
-        if video.subset.casefold() == subset
-    }
-    if any(video.segments for video in chosen.values()):
-        return chosen
-    counts = collections.Counter(v.subset for v in videos.values())
-    there = ", ".join(
-        f"{name} ({_count(n, 'video')})" for name, n in counts.items()
-    )
-    found = "has no segment" if chosen else "does not exist"
-    raise InputError(
-        f"{config.ground_truth}: subset {config.subset!r} {found}; choose "
-        f"--subset from: {there or 'none, the file is empty'}"
-    )
-
-
-def _split_unknown(detected, videos, labels):
-    """Detections of known videos and classes, and (video, label) of others."""
-    known, unknown = {}, []
-    for video_id, entries in detected.items():
-        if video_id in videos:
-            known[video_id] = [e for e in entries if e["label"] in labels]
-        unknown += [
-            (video_id, entry["label"])
-            for entry in entries
-            if video_id not in videos or entry["label"] not in labels
-        ]
-    return known, unknown
-
-
-def _unknown_error(unknown, everything, config):
-    """An InputError with the first unknown detection and a count."""
-    video_id, label = unknown[0]
-    if video_id not in everything:
-        what = f"video {video_id!r} is not in {config.ground_truth}"
-    elif everything[video_id].subset.casefold() != config.subset.casefold():
-        what = (
-            f"video {video_id!r} is in subset {everything[video_id].subset!r} "
-            f"of {config.ground_truth}, not in {config.subset!r}"
-        )
-    else:
-        what = (
-            f"class {label!r}, detected in video {video_id!r}, is not in "
-            f"{config.ground_truth}"
-        )
-    others = len(unknown) - 1
-    count = f" (and {others} more detections like it)" if others else ""
-    return InputError(
-        f"{config.detections}: {what}{count}; correct the file or --subset, or "
-        "pass over such detections with --ignore_unknown"
-    )
 
 
 if __name__ == "__main__":

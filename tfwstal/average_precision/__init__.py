@@ -19,18 +19,25 @@ Shapes: H thresholds, C classes, N detections, M ground-truth instances.
 Segments are [start, end] in seconds, or in any other unit.
 """
 
-import collections.abc
 import dataclasses
 
 import numpy as np
 
 from . import unstable_sort
+from .columns import Detections, Instances, checked_columns, indices
 from .matching import (
-    as_segments,
     match_activitynet,
     match_thumos14,
     overlaps_any,
     segment_tiou,
+)
+from .precision import (
+    AVERAGES,
+    averages,
+    interpolated_average_precision,
+    non_interpolated_average_precision,
+    precision_at_ranks,
+    thresholds_of_range,
 )
 
 __all__ = [
@@ -49,41 +56,6 @@ __all__ = [
     "segment_tiou",
     "thresholds_of_range",
 ]
-
-# Averages over thresholds that papers quote, first:last[:step].
-AVERAGES = ("0.1:0.5", "0.1:0.7", "0.5:0.95:0.05")
-
-
-@dataclasses.dataclass(frozen=True)
-class Instances:
-    """Ground truth in columns, one row an instance.
-
-    Attributes:
-        videos: [M] video of each instance; anything that hashes.
-        labels: [M] class of each instance; anything that hashes and sorts.
-        segments: [M, 2] start and end.
-    """
-
-    videos: collections.abc.Sequence
-    labels: collections.abc.Sequence
-    segments: collections.abc.Sequence
-
-
-@dataclasses.dataclass(frozen=True)
-class Detections:
-    """Detections in columns, one row a detection, in any order.
-
-    Attributes:
-        videos: [N] video of each detection.
-        labels: [N] class of each detection.
-        segments: [N, 2] start and end.
-        scores: [N] the higher, the surer.
-    """
-
-    videos: collections.abc.Sequence
-    labels: collections.abc.Sequence
-    segments: collections.abc.Sequence
-    scores: collections.abc.Sequence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,59 +103,6 @@ class Matches:
     hits: np.ndarray
     counts: np.ndarray
     found: np.ndarray
-
-
-def precision_at_ranks(is_true_positive, counts=None):
-    """Precision at each rank.
-
-    Args:
-        is_true_positive: [H, N] bool, detections in descending score.
-        counts: [H, N] bool, those that are no false positive either are
-            False; None: all count.
-
-    Returns:
-        [H, N] float64 array; 0 before the first that counts.
-    """
-    is_true_positive = np.asarray(is_true_positive, dtype=bool)
-    if counts is None:
-        counts = np.ones_like(is_true_positive)
-    ranks = np.cumsum(counts, axis=1)
-    return np.cumsum(is_true_positive, axis=1) / np.maximum(ranks, 1)
-
-
-def interpolated_average_precision(
-    is_true_positive, num_ground_truth, counts=None
-):
-    """Area under the interpolated precision-recall curve of VOC 2011.
-
-    The precision of a rank is the best at that rank or a later one. Recall
-    rises by 1 / num_ground_truth at each true positive and nowhere else, so
-    the area is a sum over the true positives.
-
-    Args:
-        is_true_positive, counts: as for `precision_at_ranks`.
-        num_ground_truth: number of instances to find, at least 1.
-
-    Returns:
-        [H] float64 array; zeros without detections.
-
-    Raises:
-        ValueError: if there is nothing to find.
-    """
-    precision = precision_at_ranks(is_true_positive, counts)
-    best_later = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return _mean_at_hits(best_later, is_true_positive, num_ground_truth)
-
-
-def non_interpolated_average_precision(
-    is_true_positive, num_ground_truth, counts=None
-):
-    """The mean over the instances of the precision at which each is found.
-
-    Args, returns and raises: as `interpolated_average_precision`.
-    """
-    precision = precision_at_ranks(is_true_positive, counts)
-    return _mean_at_hits(precision, is_true_positive, num_ground_truth)
 
 
 # protocol -> how it matches, and how it averages.
@@ -277,9 +196,9 @@ def match(
             f"protocol={protocol!r}: must be one of {', '.join(_PROTOCOLS)}"
         )
     ambiguous = ambiguous or Instances([], [], [])
-    instance_segments = _checked_columns(ground_truth)
-    segments = _checked_columns(detections)
-    ambiguous_segments = _checked_columns(ambiguous)
+    instance_segments = checked_columns(ground_truth)
+    segments = checked_columns(detections)
+    ambiguous_segments = checked_columns(ambiguous)
     if not len(instance_segments):
         raise ValueError("the ground truth holds no instance")
     labels = sorted(set(ground_truth.labels))
@@ -287,16 +206,16 @@ def match(
     # In the order of their names: it settles equal scores in thumos14.
     videos = sorted({*ground_truth.videos, *detections.videos})
     videos = {video: i for i, video in enumerate(videos)}
-    instance_class = _indices(ground_truth.labels, classes)  # [M]
-    detected_class = _indices(detections.labels, classes)  # [N]
-    detected_video = _indices(detections.videos, videos)
+    instance_class = indices(ground_truth.labels, classes)  # [M]
+    detected_class = indices(detections.labels, classes)  # [N]
+    detected_video = indices(detections.videos, videos)
 
     rows = _ranked(detections.scores, detected_class, detected_video, protocol)
     detected_class, detected_video = detected_class[rows], detected_video[rows]
     segments = segments[rows]
     # One number for class and video.
     key = detected_class * len(videos) + detected_video
-    instance_key = instance_class * len(videos) + _indices(
+    instance_key = instance_class * len(videos) + indices(
         ground_truth.videos, videos
     )
     hits, found = _PROTOCOLS[protocol][0](
@@ -306,7 +225,7 @@ def match(
     )
     excused = overlaps_any(
         (detected_video, segments),
-        (_indices(ambiguous.videos, videos), ambiguous_segments),
+        (indices(ambiguous.videos, videos), ambiguous_segments),
     )
     return Matches(
         labels=tuple(labels),
@@ -331,57 +250,9 @@ def overlaps(detections, ambiguous):
     names = dict.fromkeys([*detections.videos, *ambiguous.videos])
     videos = {name: i for i, name in enumerate(names)}
     return overlaps_any(
-        (_indices(detections.videos, videos), _checked_columns(detections)),
-        (_indices(ambiguous.videos, videos), _checked_columns(ambiguous)),
+        (indices(detections.videos, videos), checked_columns(detections)),
+        (indices(ambiguous.videos, videos), checked_columns(ambiguous)),
     )
-
-
-def averages(mean_ap, thresholds, ranges=AVERAGES):
-    """The averages of mAP over thresholds that papers quote.
-
-    Args:
-        mean_ap: [H] mAP at each threshold.
-        thresholds: the H thresholds.
-        ranges: texts "first:last", in steps of 0.1, or "first:last:step".
-
-    Returns:
-        dict range -> float, of those ranges whose thresholds are all there;
-        a step of 0.05 is not in the name, so "0.5:0.95".
-
-    Raises:
-        ValueError: for a range that is none; the message says which.
-    """
-    # Rounding makes 0.1 + 0.2 and 0.3 one key.
-    by_threshold = {
-        round(float(t), 6): float(m)
-        for t, m in zip(thresholds, mean_ap, strict=True)
-    }
-    found = {}
-    for text in ranges:
-        wanted = thresholds_of_range(text)
-        if all(t in by_threshold for t in wanted):
-            name = text.removesuffix(":0.05")  # as papers have it
-            found[name] = sum(by_threshold[t] for t in wanted) / len(wanted)
-    return found
-
-
-def thresholds_of_range(text):
-    """The thresholds of "first:last[:step]", both ends too.
-
-    Raises:
-        ValueError: if it is no such range, or its steps miss its end.
-    """
-    try:
-        first, last, step = [float(n) for n in (text + ":0.1").split(":")[:3]]
-        count = round((last - first) / step)
-        missed = abs(first + count * step - last) > 1e-6
-    except (ValueError, OverflowError, ZeroDivisionError):
-        count, missed = 0, True
-    if missed or not 0 <= count < 10_000:
-        raise ValueError(
-            f"{text!r} is not first:last (in steps of 0.1) or first:last:step"
-        )
-    return [round(first + step * i, 6) for i in range(count + 1)]
 
 
 def _ranked(scores, detected_class, detected_video, protocol):
@@ -411,39 +282,3 @@ def _sort_ties_as_the_kit(rows, scores, detected_class):
                 ::-1
             ]
             rows[begin:end] = rows[begin:end][in_file][order]
-
-
-def _mean_at_hits(precision, is_true_positive, num_ground_truth):
-    """Sum of precision [H, N] at the hits [H, N] over num_ground_truth: [H]."""
-    if num_ground_truth < 1:
-        raise ValueError(
-            f"num_ground_truth={num_ground_truth}: the average precision of a "
-            "class without instances is undefined"
-        )
-    at_hits = precision * np.asarray(is_true_positive, dtype=bool)
-    return at_hits.sum(axis=1) / num_ground_truth
-
-
-def _indices(values, index):
-    """[N] int64, index[value] of each value, -1 for unknown ones."""
-    return np.fromiter(
-        (index.get(value, -1) for value in values), np.int64, len(values)
-    )
-
-
-def _checked_columns(columns):
-    """The segments [N, 2] of Instances or Detections, or a ValueError."""
-    segments = as_segments(columns.segments)
-    numbers = [segments]
-    lengths = [len(columns.videos), len(columns.labels), len(segments)]
-    if isinstance(columns, Detections):
-        numbers.append(np.asarray(columns.scores, dtype=np.float64))
-        lengths.append(len(columns.scores))
-    name = type(columns).__name__
-    if len(set(lengths)) > 1:
-        raise ValueError(f"the columns of {name} differ in length: {lengths}")
-    if not all(np.isfinite(n).all() for n in numbers):
-        raise ValueError(f"{name} hold a number that is not finite")
-    if (segments[:, 1] < segments[:, 0]).any():
-        raise ValueError(f"{name} hold a segment that ends before it starts")
-    return segments
