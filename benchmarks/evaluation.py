@@ -4,9 +4,10 @@
 
 First, the detections of the STPN size are evaluated as ActivityNet's kit does,
 with pandas data frames and a loop over rows, by the same rules, on the same
-core; without pandas this is left out. Then two sizes are timed: that of STPN's published detections on THUMOS14, and DETECTIONS (one
-million) over VIDEOS (5000) and 200 classes, as ActivityNet has. Only the
-computing counts, without reading files.
+core; without pandas this is left out. Then two sizes are timed: that of STPN's
+published detections on THUMOS14, and DETECTIONS (one million) over VIDEOS
+(5000) and 200 classes, as ActivityNet has. Only the computing counts, without
+reading files.
 """
 
 import sys
