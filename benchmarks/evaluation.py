@@ -1,10 +1,13 @@
 """Seconds that evaluating synthetic detections takes.
 
-    python benchmarks/evaluation.py [DETECTIONS [VIDEOS]]
+    python -m benchmarks.evaluation [DETECTIONS [VIDEOS]]
 
-Two sizes: that of STPN's published detections on THUMOS14, and DETECTIONS (one
-million) over VIDEOS (5000) and 200 classes, as ActivityNet has. Only the
-computing counts, without reading files.
+First, the detections of the STPN size are evaluated as ActivityNet's kit does,
+with pandas data frames and a loop over rows, by the same rules, on the same
+core; without pandas this is left out. Then two sizes are timed: that of STPN's
+published detections on THUMOS14, and DETECTIONS (one million) over VIDEOS
+(5000) and 200 classes, as ActivityNet has. Only the computing counts, without
+reading files.
 """
 
 import sys
@@ -12,10 +15,17 @@ import time
 
 import numpy as np
 
+try:
+    import pandas
+except ImportError:
+    pandas = None
+
 from tfwstal.average_precision import (
     Detections,
     Instances,
+    interpolated_average_precision,
     mean_average_precision,
+    segment_tiou,
 )
 
 _THRESHOLDS = (0.1, 0.2, 0.3, 0.4) + tuple(
@@ -32,6 +42,7 @@ def main():
         ("STPN on THUMOS14", 210, 20, 3311, 9151),
         ("large", videos, 200, max(videos * 3 // 2, 1), detections),
     ]
+    _compare(*sizes[0][1:])
     microseconds = []
     print(f"{len(_THRESHOLDS)} tIoU thresholds")
     for name, *size in sizes:
@@ -44,6 +55,72 @@ def main():
         )
     ratio = microseconds[1] / microseconds[0]
     print(f"time per detection, large to small: {ratio:.2f}")
+
+
+def _compare(*size):
+    """Prints the time of a loop over data frames beside ours."""
+    if pandas is None:
+        print("pandas is not installed: no comparison")
+        return
+    truth, found = _draw(*size)
+    begin = time.perf_counter()
+    expected = _by_data_frames(truth, found)
+    theirs = time.perf_counter() - begin
+    ours, mean_ap = _measure(*size)
+    np.testing.assert_allclose(mean_ap, expected, rtol=1e-9)
+    print(
+        f"data frames and a loop over rows: {theirs:.2f} s, ours {ours:.3f} s: "
+        f"{theirs / ours:.0f} times as fast, the same mAP"
+    )
+
+
+def _by_data_frames(truth, found):
+    """mAP [H] as the kit computes it: a class at a time, a row at a time.
+
+    It finds the instances of a row's video by a group of the data frame, and
+    walks them for every threshold.
+    """
+    columns = ("video", "label", "start", "end")
+    truth = pandas.DataFrame(
+        zip(truth.videos, truth.labels, *truth.segments.T, strict=True),
+        columns=columns,
+    )
+    found = pandas.DataFrame(
+        zip(
+            found.videos,
+            found.labels,
+            *found.segments.T,
+            found.scores,
+            strict=True,
+        ),
+        columns=(*columns, "score"),
+    )
+    ap = []
+    for label, instances in truth.groupby("label"):
+        instances = instances.reset_index(drop=True)
+        by_video = instances.groupby("video")
+        rows = found[found["label"] == label].reset_index(drop=True)
+        order = rows["score"].values.argsort()[::-1]
+        rows = rows.loc[order].reset_index(drop=True)
+        hits = np.zeros((len(_THRESHOLDS), len(rows)), dtype=bool)
+        taken = np.zeros((len(_THRESHOLDS), len(instances)), dtype=bool)
+        for i, row in rows.iterrows():
+            try:
+                there = by_video.get_group(row["video"]).reset_index()
+            except KeyError:  # false at every threshold
+                continue
+            tiou = segment_tiou(
+                [(row["start"], row["end"])], there[["start", "end"]].values
+            )[0]
+            for h, threshold in enumerate(_THRESHOLDS):
+                for j in tiou.argsort()[::-1]:
+                    if tiou[j] < threshold:
+                        break
+                    if not taken[h, there.loc[j]["index"]]:
+                        taken[h, there.loc[j]["index"]] = hits[h, i] = True
+                        break
+        ap.append(interpolated_average_precision(hits, len(instances)))
+    return np.mean(ap, axis=0)
 
 
 def _measure(videos, classes, instances, detections):

@@ -99,7 +99,9 @@ def test_bad_segments_are_left_out_or_kept(tmp_path, policy):
         ("v", "starts before its video", kept),
         ("v", "is reversed", False),
     ]
-    assert str(bad[0]) == "video 'u': segment [5, 4] of 'Jump' is reversed"
+    assert str(bad[0]) == (
+        "video 'u': annotation 1: segment [5, 4] of 'Jump' is reversed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -107,12 +109,14 @@ def test_bad_segments_are_left_out_or_kept(tmp_path, policy):
     [
         pytest.param(
             [(0, 1), (5, 4), (3, 1), (-1, 2)],
-            "video 'v': segment [5, 4] of 'Jump' is reversed (and 2 more",
+            "video 'v': annotation 1: segment [5, 4] of 'Jump' is reversed "
+            "(and 2 more",
             id="reversed",
         ),
         pytest.param(
             [(-1, 2)],
-            "video 'v': segment [-1, 2] of 'Jump' starts before its video;",
+            "video 'v': annotation 0: segment [-1, 2] of 'Jump' starts before "
+            "its video;",
             id="negative",
         ),
     ],
@@ -284,7 +288,7 @@ def test_score_in_quotes_is_a_number(tmp_path):
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        pytest.param(7, "an entry has no 'segment'", id="not an object"),
+        pytest.param(7, "detection 0: has no 'segment'", id="not an object"),
         pytest.param(
             {"label": "Jump", "score": 1}, "has no 'segment'", id="no segment"
         ),

@@ -60,17 +60,20 @@ class BadSegment:
         segment: as the file has it, in seconds.
         reason: end of a sentence, "is reversed".
         kept: whether it stands among the video's segments nevertheless.
+        index: its place among the video's annotations, from 0, if known.
     """
 
     video_id: str
     segment: Segment
     reason: str
     kept: bool
+    index: int | None = None
 
     def __str__(self):
         segment = self.segment
+        place = "" if self.index is None else f"annotation {self.index}: "
         return (
-            f"video {self.video_id!r}: segment [{segment.start:g}, "
+            f"video {self.video_id!r}: {place}segment [{segment.start:g}, "
             f"{segment.end:g}] of {segment.label!r} {self.reason}"
         )
 
@@ -122,8 +125,8 @@ def read_detections(path):
 
     Raises:
         InputError: if the file is missing or malformed, a number is not
-            finite, or a segment is reversed. Names the first place and counts
-            the others.
+            finite, or a segment is reversed. Names the first place, video and
+            index from 0, and counts the others.
     """
     results, problems = {}, []
     for video_id, entries in _read_section(path, "results").items():
@@ -131,11 +134,11 @@ def read_detections(path):
             problems.append(f"video {video_id!r}: expected a list")
             continue
         results[video_id] = []
-        for entry in entries:
+        for i, entry in enumerate(entries):
             try:
                 results[video_id].append(_parse_detection(entry))
             except _Malformed as error:
-                problems.append(f"video {video_id!r}: {error}")
+                problems.append(f"video {video_id!r}: detection {i}: {error}")
     if problems:
         raise _first_of(path, problems, "correct the file")
     return results
@@ -333,10 +336,16 @@ def _parse_video(video_id, entry):
         subset=_get(entry, "subset", str),
         duration=None if duration is None else _number(duration, "duration"),
         segments=tuple(
-            Segment(_get(item, "label", str), *_segment(item))
-            for item in annotations
+            _parse_annotation(i, item) for i, item in enumerate(annotations)
         ),
     )
+
+
+def _parse_annotation(index, item):
+    try:
+        return Segment(_get(item, "label", str), *_segment(item))
+    except _Malformed as error:
+        raise _Malformed(f"annotation {index}: {error}") from None
 
 
 def _parse_detection(entry):
@@ -344,7 +353,7 @@ def _parse_detection(entry):
     if end < start:
         raise _Malformed(f"segment [{start:g}, {end:g}] is reversed")
     if "score" not in entry:
-        raise _Malformed("an entry has no 'score'")
+        raise _Malformed("has no 'score'")
     return {
         "label": _get(entry, "label", str),
         "score": _number(entry["score"], "score"),
@@ -359,14 +368,14 @@ def _without_bad(video, keep, bad):
     evaluation can make sense of a negative length.
     """
     segments = []
-    for segment in video.segments:
-        kept = True
+    for i, segment in enumerate(video.segments):
+        kept, reason = True, ""
         if segment.end < segment.start:
-            kept = False
-            bad.append(BadSegment(video.video_id, segment, "is reversed", kept))
+            kept, reason = False, "is reversed"
         elif segment.start < 0:
             kept, reason = keep, "starts before its video"
-            bad.append(BadSegment(video.video_id, segment, reason, kept))
+        if reason:
+            bad.append(BadSegment(video.video_id, segment, reason, kept, i))
         if kept:
             segments.append(segment)
     return dataclasses.replace(video, segments=tuple(segments))
@@ -376,7 +385,7 @@ def _get(entry, key, kind):
     """entry[key], if it is a non-empty string or a list, as `kind` asks."""
     noun = "text" if kind is str else "list"
     if not isinstance(entry, dict) or key not in entry:
-        raise _Malformed(f"an entry has no {key!r}")
+        raise _Malformed(f"has no {key!r}")
     value = entry[key]
     if not isinstance(value, kind) or value == "":
         raise _Malformed(f"{key!r} is {_short(value)}, not a {noun}")

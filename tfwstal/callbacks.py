@@ -20,12 +20,24 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         settings: LocalizationSettings.
         tiou_thresholds: thresholds of the mAP.
         every: epochs between evaluations.
+        protocol: that of `average_precision.mean_average_precision`.
+        per_class: whether to log `AP/CLASS` too, each class's mean over the
+            thresholds.
     """
 
     def __init__(
-        self, info, data_dir, split, settings, tiou_thresholds, every=1
+        self,
+        info,
+        data_dir,
+        split,
+        settings,
+        tiou_thresholds,
+        every=1,
+        protocol="activitynet",
+        per_class=False,
     ):
         super().__init__()
+        self._protocol, self._per_class = protocol, per_class
         self._info, self._data_dir, self._split = info, data_dir, split
         self._settings, self._every = settings, every
         self._thresholds = tiou_thresholds
@@ -45,7 +57,13 @@ class LocalizationEvaluation(keras.callbacks.Callback):
             logs.update(self._evaluate())
 
     def _names(self):
-        return list(self._averages([0.0] * len(self._thresholds)))
+        names = list(self._averages([0.0] * len(self._thresholds)))
+        return names + self._class_names(sorted(set(self._truth.labels)))
+
+    def _class_names(self, labels):
+        if not self._per_class:
+            return []
+        return [f"AP/{self._info.classes[label - 1]}" for label in labels]
 
     def _averages(self, mean_ap):
         named = average_precision.averages(mean_ap, self._thresholds)
@@ -73,8 +91,18 @@ class LocalizationEvaluation(keras.callbacks.Callback):
             self._truth,
             average_precision.Detections(videos, labels, segments, scores),
             self._thresholds,
+            self._protocol,
         )
-        return self._averages([float(value) for value in result.mean_ap])
+        return {
+            **self._averages([float(value) for value in result.mean_ap]),
+            **dict(
+                zip(
+                    self._class_names(result.labels),
+                    result.ap.mean(axis=0).tolist(),
+                    strict=False,  # no names unless they are asked for
+                )
+            ),
+        }
 
 
 def _columns(truth):

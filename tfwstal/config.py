@@ -12,6 +12,7 @@ of a command lists the flags which that command looks at.
 import dataclasses
 import pathlib
 
+from tfwstal.average_precision import AVERAGES, thresholds_of_range
 from tfwstal.errors import InputError
 
 TRAIN = ("train", "tune")
@@ -87,7 +88,9 @@ class Config:
         "", ("export",), "Folder of the model's versions, models/NAME."
     )
     video: str = _flag("", ("visualize",), "Id of the video to draw.")
-    picture: str = _flag("", ("visualize",), "PNG or SVG file to write.")
+    picture: str = _flag(
+        "", ("visualize", "evaluate"), "PNG or SVG file to write."
+    )
     overwrite: bool = _flag(
         False,
         ("convert", "synthesize", "train", "localize", "evaluate", "visualize"),
@@ -112,14 +115,14 @@ class Config:
     )
     fps: float = _flag(
         25.0,
-        ("convert", "synthesize", "localize", "export"),
+        ("convert", "synthesize", "localize", "export", "evaluate"),
         "Frame rate the features were extracted at, in frames per second.",
         low=1e-3,
         high=1e6,
     )
     frames_per_snippet: int = _flag(
         16,
-        ("convert", "synthesize", "localize", "export"),
+        ("convert", "synthesize", "localize", "export", "evaluate"),
         "Frames from one snippet's start to the next one's.",
         low=1,
         high=1_000_000,
@@ -446,8 +449,10 @@ class Config:
     protocol: str = _flag(
         "activitynet",
         ("evaluate",),
-        "activitynet: interpolated AP, tIoU >= threshold.",
-        choices=("activitynet",),
+        "activitynet: interpolated AP, tIoU >= threshold. thumos14: the "
+        "challenge's kit: AP without interpolation, tIoU > threshold, "
+        "--ambiguous_rule=neutral.",
+        choices=("activitynet", "thumos14"),
     )
     subset: str = _flag(
         "test", ("evaluate", "visualize"), "Subset of --ground_truth."
@@ -460,6 +465,62 @@ class Config:
         low=1e-9,
         high=1.0,
     )
+    averages: tuple[str, ...] = _flag(
+        AVERAGES,
+        ("evaluate",),
+        "Averages of mAP to print, first:last in steps of 0.1, or "
+        "first:last:step; those whose thresholds were asked for.",
+    )
+    videos: str = _flag(
+        "all",
+        ("evaluate",),
+        "Videos of --subset that count: all; thumos14_210, without videos "
+        "270, 1292 and 1496 of the test set; thumos14_212, without 1292; or a "
+        "file with an id a line. Detections of others are passed over.",
+    )
+    ambiguous: str = _flag(
+        "",
+        ("evaluate",),
+        "Text file of ambiguous segments, VIDEO START END a line, as "
+        "THUMOS-14's Ambiguous_test.txt; besides segments that --ground_truth "
+        "labels Ambiguous.",
+    )
+    ambiguous_rule: str = _flag(
+        "auto",
+        ("evaluate",),
+        "A detection on an ambiguous segment counts neither way unless it is "
+        "a true positive (neutral), is dropped in any case (drop, W-TALC and "
+        "CO2-Net) or counts as any other (count); auto: neutral for thumos14, "
+        "count for activitynet.",
+        choices=("auto", "neutral", "drop", "count"),
+    )
+    unit: str = _flag(
+        "seconds",
+        ("evaluate",),
+        "Times are compared in seconds, or rounded to whole snippets of "
+        "--frames_per_snippet at --fps (W-TALC, CO2-Net).",
+        choices=("seconds", "snippets"),
+    )
+    analysis: bool = _flag(
+        False,
+        ("evaluate",),
+        "Also analyse errors: precision and recall, kinds of false positives, "
+        "lengths, and the best detections of each video alone.",
+    )
+    analysis_tiou: float = _flag(
+        0.5,
+        ("evaluate",),
+        "tIoU threshold of --analysis and --picture.",
+        low=1e-9,
+        high=1.0,
+    )
+    length_edges: tuple[float, ...] = _flag(
+        (3.0, 6.0, 12.0, 18.0),
+        ("evaluate",),
+        "Lengths that part the ranges of --analysis, in the unit of --unit; "
+        "usual for ActivityNet: 30,60,120,180.",
+        low=0.0,
+    )
     per_class: bool = _flag(
         False, ("evaluate",), "Print each class's average precision too."
     )
@@ -468,6 +529,14 @@ class Config:
         ("evaluate",),
         "Pass over detections of videos or classes that the ground truth "
         "does not have, and report how many.",
+    )
+
+    duplicates: str = _flag(
+        "error",
+        ("evaluate",),
+        "A detection that repeats another of its video exactly stops the "
+        "command (error) or counts as any other (count, as the kits have it).",
+        choices=("error", "count"),
     )
 
     # === Tuning ===
@@ -514,6 +583,15 @@ class Config:
         for name in ("eta", "tiou_thresholds"):
             if not getattr(self, name):
                 raise InputError(f"--{name} is empty; give one value or more")
+        for text in self.averages:
+            try:
+                thresholds_of_range(text)
+            except ValueError as error:
+                raise InputError(f"--averages: {error}") from None
+        if list(self.length_edges) != sorted(set(self.length_edges)):
+            raise InputError(
+                f"--length_edges={to_text(self.length_edges)} must ascend"
+            )
         if self.branches == "attention" and (
             self.lambda_smt or self.lambda_gui
         ):

@@ -1,0 +1,284 @@
+"""Temporal IoU, average precision and mAP of detections, in NumPy.
+
+Two protocols, each as its authors' kit counts, ties included:
+
+activitynet: Evaluation/eval_detection.py of
+https://github.com/activitynet/ActivityNet, interpolated AP. Detections of
+equal score, and instances of equal tIoU with a detection, come in the order of
+its `argsort()[::-1]` with NumPy's quicksort, see `unstable_sort`; up to 16
+values that is the last first.
+
+thumos14: TH14evalDet_Updated.m of the THUMOS-14 challenge
+(http://crcv.ucf.edu/THUMOS14/), AP without interpolation. Equal scores come in
+the order of the videos' names, then of the input.
+
+One point is settled that both leave open: two identical segments of zero
+length have tIoU 1, where the one divides by zero and the other says 0.
+
+Shapes: H thresholds, C classes, N detections, M ground-truth instances.
+Segments are [start, end] in seconds, or in any other unit.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from . import unstable_sort
+from .columns import Detections, Instances, checked_columns, indices
+from .matching import (
+    match_activitynet,
+    match_thumos14,
+    overlaps_any,
+    segment_tiou,
+)
+from .precision import (
+    AVERAGES,
+    averages,
+    interpolated_average_precision,
+    non_interpolated_average_precision,
+    precision_at_ranks,
+    thresholds_of_range,
+)
+
+__all__ = [
+    "AVERAGES",
+    "Detections",
+    "Instances",
+    "Matches",
+    "MeanAveragePrecision",
+    "averages",
+    "interpolated_average_precision",
+    "match",
+    "mean_average_precision",
+    "non_interpolated_average_precision",
+    "overlaps",
+    "precision_at_ranks",
+    "segment_tiou",
+    "thresholds_of_range",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanAveragePrecision:
+    """What `mean_average_precision` finds.
+
+    Attributes:
+        thresholds: H tIoU thresholds, as they were asked for.
+        labels: C classes of the ground truth, sorted.
+        num_instances: [C] instances of each class.
+        ap: [H, C] average precisions, from 0 to 1.
+    """
+
+    thresholds: tuple[float, ...]
+    labels: tuple
+    num_instances: np.ndarray
+    ap: np.ndarray
+
+    @property
+    def mean_ap(self):
+        """[H] mAP: the mean over all classes of the ground truth."""
+        return self.ap.mean(axis=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Matches:
+    """What `match` finds, a column a detection: by class, then best first.
+
+    Only detections of classes that the ground truth has are there, K of them.
+
+    Attributes:
+        labels: C classes of the ground truth, sorted.
+        num_instances: [C] instances of each class.
+        rows: [K] row of each column in Detections.
+        begins: [C + 1]; class c has the columns begins[c] to begins[c + 1].
+        hits: [H, K] bool, true positives.
+        counts: [H, K] bool, all but those that an ambiguous segment excuses.
+        found: [H, M] bool, instances that are found.
+    """
+
+    labels: tuple
+    num_instances: np.ndarray
+    rows: np.ndarray
+    begins: np.ndarray
+    hits: np.ndarray
+    counts: np.ndarray
+    found: np.ndarray
+
+
+# protocol -> how it matches, and how it averages.
+_PROTOCOLS = {
+    "activitynet": (match_activitynet, interpolated_average_precision),
+    "thumos14": (match_thumos14, non_interpolated_average_precision),
+}
+
+
+def mean_average_precision(
+    ground_truth,
+    detections,
+    thresholds,
+    protocol="activitynet",
+    ambiguous=None,
+):
+    """Average precision of each class at each tIoU threshold.
+
+    A class without detections has AP 0. Detections of classes that the ground
+    truth lacks don't count; detections of videos that it lacks are false
+    positives.
+
+    Args:
+        ground_truth, detections, thresholds, protocol, ambiguous: as for
+            `match`.
+
+    Returns:
+        MeanAveragePrecision.
+
+    Raises:
+        ValueError: as `match` does.
+    """
+    thresholds = tuple(float(t) for t in thresholds)
+    matches = match(ground_truth, detections, thresholds, protocol, ambiguous)
+    ap = []
+    for c, num_instances in enumerate(matches.num_instances):
+        columns = slice(matches.begins[c], matches.begins[c + 1])
+        ap.append(
+            _PROTOCOLS[protocol][1](
+                matches.hits[:, columns],
+                num_instances,
+                matches.counts[:, columns],
+            )
+        )
+    return MeanAveragePrecision(
+        thresholds=thresholds,
+        labels=matches.labels,
+        num_instances=matches.num_instances,
+        ap=np.stack(ap, axis=1),
+    )
+
+
+def match(
+    ground_truth,
+    detections,
+    thresholds,
+    protocol="activitynet",
+    ambiguous=None,
+):
+    """Which detections are true positives, by the rules of a protocol.
+
+    activitynet: class by class, detections come in descending score. Each
+    takes, of its video's instances of its class, the one of highest tIoU that
+    is still free and reaches the threshold (tIoU >= threshold).
+
+    thumos14: in each video, the instances of a class come in the order of the
+    input. Each takes the detection of highest tIoU that is still free and
+    exceeds the threshold (tIoU > threshold), whatever its score.
+
+    Equal scores and equal tIoU are settled as the module says. What has found
+    no instance is a false positive, unless it overlaps an ambiguous segment
+    at all: then it counts neither way.
+
+    Args:
+        ground_truth: Instances, at least one.
+        detections: Detections.
+        thresholds: H tIoU thresholds in any order, above 0.
+        protocol: "activitynet" or "thumos14".
+        ambiguous: Instances, of any label, or None.
+
+    Returns:
+        Matches.
+
+    Raises:
+        ValueError: if columns differ in length, a number is not finite, a
+            segment is reversed, the ground truth is empty, or there is no such
+            protocol.
+    """
+    if protocol not in _PROTOCOLS:
+        raise ValueError(
+            f"protocol={protocol!r}: must be one of {', '.join(_PROTOCOLS)}"
+        )
+    ambiguous = ambiguous or Instances([], [], [])
+    instance_segments = checked_columns(ground_truth)
+    segments = checked_columns(detections)
+    ambiguous_segments = checked_columns(ambiguous)
+    if not len(instance_segments):
+        raise ValueError("the ground truth holds no instance")
+    labels = sorted(set(ground_truth.labels))
+    classes = {label: c for c, label in enumerate(labels)}
+    # In the order of their names: it settles equal scores in thumos14.
+    videos = sorted({*ground_truth.videos, *detections.videos})
+    videos = {video: i for i, video in enumerate(videos)}
+    instance_class = indices(ground_truth.labels, classes)  # [M]
+    detected_class = indices(detections.labels, classes)  # [N]
+    detected_video = indices(detections.videos, videos)
+
+    rows = _ranked(detections.scores, detected_class, detected_video, protocol)
+    detected_class, detected_video = detected_class[rows], detected_video[rows]
+    segments = segments[rows]
+    # One number for class and video.
+    key = detected_class * len(videos) + detected_video
+    instance_key = instance_class * len(videos) + indices(
+        ground_truth.videos, videos
+    )
+    hits, found = _PROTOCOLS[protocol][0](
+        (key, segments),
+        (instance_key, instance_segments),
+        np.asarray(thresholds, dtype=np.float64),
+    )
+    excused = overlaps_any(
+        (detected_video, segments),
+        (indices(ambiguous.videos, videos), ambiguous_segments),
+    )
+    return Matches(
+        labels=tuple(labels),
+        num_instances=np.bincount(instance_class, minlength=len(labels)),
+        rows=rows,
+        begins=np.searchsorted(detected_class, np.arange(len(labels) + 1)),
+        hits=hits,
+        counts=hits | ~excused,
+        found=found,
+    )
+
+
+def overlaps(detections, ambiguous):
+    """Which detections share time with an ambiguous segment of their video.
+
+    Args:
+        detections: Detections; ambiguous: Instances, of any label.
+
+    Returns:
+        [N] bool.
+    """
+    names = dict.fromkeys([*detections.videos, *ambiguous.videos])
+    videos = {name: i for i, name in enumerate(names)}
+    return overlaps_any(
+        (indices(detections.videos, videos), checked_columns(detections)),
+        (indices(ambiguous.videos, videos), checked_columns(ambiguous)),
+    )
+
+
+def _ranked(scores, detected_class, detected_video, protocol):
+    """[K] rows of known classes, by class and then by descending score."""
+    scores = np.asarray(scores, dtype=np.float64)
+    ties = {
+        "activitynet": -np.arange(len(scores)),  # the last first
+        "thumos14": detected_video,  # then, the sort is stable, the first first
+    }
+    rows = np.lexsort((ties[protocol], -scores, detected_class))
+    rows = rows[detected_class[rows] >= 0]
+    if protocol == "activitynet":
+        _sort_ties_as_the_kit(rows, scores[rows], detected_class[rows])
+    return rows
+
+
+def _sort_ties_as_the_kit(rows, scores, detected_class):
+    """Changes, in classes with equal scores, the order of their `rows`."""
+    tied = (detected_class[1:] == detected_class[:-1]) & (
+        scores[1:] == scores[:-1]
+    )
+    for c in np.unique(detected_class[1:][tied]).tolist():
+        begin, end = np.searchsorted(detected_class, (c, c + 1)).tolist()
+        if end - begin > unstable_sort.STABLE_LENGTH:
+            in_file = np.argsort(rows[begin:end])
+            order = unstable_sort.argsort(scores[begin:end][in_file].tolist())[
+                ::-1
+            ]
+            rows[begin:end] = rows[begin:end][in_file][order]

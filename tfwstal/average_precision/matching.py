@@ -1,0 +1,243 @@
+"""Temporal IoU, and which detection finds which instance by either kit.
+
+Shapes: H thresholds, N detections, M ground-truth instances. Segments are
+[start, end]. A key is an integer for class and video: only what shares one can
+match.
+"""
+
+import numpy as np
+
+from . import unstable_sort
+
+# Pairs compared at a time: bounds the memory, changes nothing else.
+_CHUNK = 1 << 20
+
+
+def segment_tiou(a, b):
+    """Temporal intersection over union of every pair of segments.
+
+    Two identical segments of zero length have tIoU 1; one of zero length has
+    0 with any other.
+
+    Args:
+        a: [N, 2] start and end, start <= end.
+        b: [M, 2] likewise, in the same unit.
+
+    Returns:
+        [N, M] float64 array.
+    """
+    a, b = as_segments(a), as_segments(b)
+    return _tiou(a[:, None], b[None, :])
+
+
+def as_segments(values):
+    """`values` as a float64 array [N, 2]; empty ones too."""
+    return np.asarray(values, dtype=np.float64).reshape(-1, 2)
+
+
+def match_activitynet(detections, instances, thresholds):
+    """Detections, best first, each take the free instance of highest tIoU.
+
+    It has to reach the threshold. Equal tIoU come in the order that the kit's
+    `argsort()[::-1]` over the video's instances gives them: the last first, as
+    long as there are no more than 16.
+
+    Args:
+        detections: a pair of keys [N] int and segments [N, 2], best first.
+        instances: a pair of keys [M] int and segments [M, 2].
+        thresholds: [H] lowest tIoU of a match.
+
+    Returns:
+        [H, N] bool, true positives, and [H, M] bool, instances found.
+    """
+    return _greedy(
+        detections, instances, thresholds, _tiou, "right", _as_the_kit_sorts
+    )
+
+
+def match_thumos14(detections, instances, thresholds):
+    """Instances, in the order given, each take the free detection of highest
+    tIoU, whatever its score.
+
+    The tIoU has to be higher than the threshold; of equal tIoU the better
+    detection is taken.
+
+    Args:
+        detections, instances, thresholds: as for `match_activitynet`.
+
+    Returns:
+        [H, N] bool, true positives, and [H, M] bool, instances found.
+    """
+    found, hits = _greedy(
+        instances, detections, thresholds, _hull_tiou, "left", _stably
+    )
+    return hits, found
+
+
+def overlaps_any(detections, others):
+    """Whether a detection shares more than a point with any segment.
+
+    Args:
+        detections: a pair of keys [N] int and segments [N, 2].
+        others: likewise.
+
+    Returns:
+        [N] bool.
+    """
+    found = np.zeros(len(detections[0]), dtype=bool)
+    for rows, columns in pairs(detections[0], others[0]):
+        a, b = detections[1][rows], others[1][columns]
+        found[rows[_intersection(a, b) > 0]] = True
+    return found
+
+
+def best_tiou(detections, ground_truth):
+    """The highest tIoU of each detection with its video's instances.
+
+    Args:
+        detections: Detections; ground_truth: Instances.
+
+    Returns:
+        A pair of [N] float64 arrays: with instances of the detection's label,
+        and with those of others; 0 where there is none.
+    """
+    videos, labels = {}, {}
+    columns = [
+        np.array([index.setdefault(v, len(index)) for v in values], np.int64)
+        for index, values in (
+            (videos, detections.videos),
+            (videos, ground_truth.videos),
+            (labels, detections.labels),
+            (labels, ground_truth.labels),
+        )
+    ]
+    segments = as_segments(detections.segments)
+    others = as_segments(ground_truth.segments)
+    best = np.zeros((2, len(segments)))
+    for rows, instances in pairs(*columns[:2]):
+        tiou = _tiou(segments[rows], others[instances])
+        differs = columns[2][rows] != columns[3][instances]
+        np.maximum.at(best, (differs.astype(int), rows), tiou)
+    return best[0], best[1]
+
+
+def pairs(key, other_key):
+    """Yields every pair of rows that share a key, a bounded number at a time.
+
+    Args:
+        key: [N] int; other_key: [M] int.
+
+    Yields:
+        rows: [P] into `key`, ascending; others: [P] into `other_key`,
+        ascending within a row. All pairs of a row come together.
+    """
+    by_key = np.argsort(other_key, kind="stable")
+    sorted_key = other_key[by_key]
+    first = np.searchsorted(sorted_key, key, side="left")
+    count = np.searchsorted(sorted_key, key, side="right") - first
+    total = np.concatenate([[0], np.cumsum(count)])  # pairs before a row
+    begin = 0
+    while begin < len(key):
+        end = np.searchsorted(total, total[begin] + _CHUNK, side="right") - 1
+        end = max(end, begin + 1)  # at least one row
+        rows = np.repeat(np.arange(begin, end), count[begin:end])
+        # 0, 1, ..., count - 1 within each row.
+        within = np.arange(len(rows)) - (total[rows] - total[begin])
+        yield rows, by_key[first[rows] + within]
+        begin = end
+
+
+def _greedy(seekers, goals, thresholds, tiou, side, best_first):
+    """Seekers, in their order, each take their best goal that is free.
+
+    All thresholds are matched in one walk over the pairs that overlap: bit h
+    of an integer stands for threshold h.
+
+    Args:
+        seekers, goals: pairs of keys and segments.
+        thresholds: [H].
+        tiou: function of segments [P, 2], [P, 2] -> [P].
+        side: "right" if a tIoU equal to the threshold matches, or "left".
+        best_first: function of rows, columns, tIoU [P] and the positions [Q]
+            that may match -> the same positions, by row and then best first.
+
+    Returns:
+        Seekers and goals that are matched, two bool arrays of H rows.
+    """
+    ascending = np.argsort(thresholds)
+    reached = [0]  # reached[n]: the bits of the n lowest thresholds
+    for h in ascending.tolist():
+        reached.append(reached[-1] | 1 << h)
+    matched = np.zeros((len(thresholds), len(seekers[0])), dtype=bool)
+    taken = [0] * len(goals[0])  # thresholds at which a goal is taken
+    for rows, columns in pairs(seekers[0], goals[0]):
+        overlap = tiou(seekers[1][rows], goals[1][columns])
+        level = np.searchsorted(thresholds[ascending], overlap, side=side)
+        good = best_first(rows, columns, overlap, np.flatnonzero(level))
+        previous, free = -1, 0
+        for row, column, n in zip(
+            rows[good].tolist(),
+            columns[good].tolist(),
+            level[good].tolist(),
+            strict=True,
+        ):
+            if row != previous:  # the next seeker, as yet unmatched
+                previous, free = row, reached[-1]
+            match = reached[n] & free & ~taken[column]
+            if match:  # at most H times a goal
+                taken[column] |= match
+                free &= ~match
+                for h in range(len(thresholds)):
+                    matched[h, row] |= match >> h & 1
+    return matched, np.array(
+        [[bits >> h & 1 for bits in taken] for h in range(len(thresholds))],
+        dtype=bool,
+    ).reshape(len(thresholds), len(taken))
+
+
+def _stably(rows, columns, tiou, good):
+    """Of equal tIoU the first in the input first."""
+    return good[np.lexsort((columns[good], -tiou[good], rows[good]))]
+
+
+def _as_the_kit_sorts(rows, columns, tiou, good):
+    """Equal tIoU in the order of ActivityNet's kit."""
+    good = good[np.lexsort((-columns[good], -tiou[good], rows[good]))]
+    row, value = rows[good], tiou[good]
+    tied = (row[1:] == row[:-1]) & (value[1:] == value[:-1])
+    for each in np.unique(row[1:][tied]).tolist():
+        begin, end = np.searchsorted(rows, (each, each + 1)).tolist()
+        if end - begin > unstable_sort.STABLE_LENGTH:
+            order = unstable_sort.argsort(tiou[begin:end].tolist())[::-1]
+            # Those that may match are the best.
+            first, last = np.searchsorted(row, (each, each + 1)).tolist()
+            good[first:last] = begin + np.array(order[: last - first])
+    return good
+
+
+def _intersection(a, b):
+    """Length that a [..., 2] and b [..., 2], which broadcast, share: [...]."""
+    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
+    return np.maximum(shared, 0.0)
+
+
+def _tiou(a, b):
+    """tIoU of a [..., 2] and b [..., 2], which broadcast: [...]."""
+    shared = _intersection(a, b)
+    union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - shared
+    return _ratio(a, b, shared, union)
+
+
+def _hull_tiou(a, b):
+    """`_tiou` as the THUMOS kit rounds it: the union is the common hull.
+
+    That is the union of segments that overlap; for others the ratio is 0
+    anyhow. The last bit differs, and decides at tIoU = threshold.
+    """
+    hull = np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0])
+    return _ratio(a, b, _intersection(a, b), hull)
+
+
+def _ratio(a, b, shared, union):
+    identical = (a == b).all(axis=-1)  # of zero length too
+    return np.where(identical, 1.0, shared / np.where(union > 0, union, 1.0))
