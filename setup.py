@@ -18,7 +18,12 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["tfwstal", "tfwstal.configs", "tfrecords_tools"],
+    packages=[
+        "tfwstal",
+        "tfwstal.configs",
+        "tfrecords_tools",
+        "tfrecords_tools.inspect",
+    ],
     # The recipes lie at the top of the checkout and inside the package once
     # installed; `--flagfile=configs/x.flags` finds them in either place.
     package_dir={"tfwstal.configs": "configs"},
