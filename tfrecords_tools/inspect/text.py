@@ -38,7 +38,7 @@ def render(report):
             *_classes(report["classes"]),
             *_features(report["features"]),
             *_durations(report["durations"], len(report["videos"])),
-            *_findings(report["findings"]),
+            *_findings(report["findings"], report["durations"]["known"]),
         ]
     )
 
@@ -135,7 +135,7 @@ def _durations(found, count):
     ]
 
 
-def _findings(findings):
+def _findings(findings, has_durations):
     """The findings that are there, then the names of the checks without."""
     lines = ["", "findings:"]
     for kind, items in findings.items():
@@ -148,7 +148,11 @@ def _findings(findings):
             names += f" and {more} more" if more > 0 else ""
             lines.append(f"    {names}: {item['detail']}")
         lines += ["  " + s for s in _rest(len(items) - SHOWN_FINDINGS, "")]
-    clean = [_TITLES[kind] for kind, items in findings.items() if not items]
+    clean = [
+        _TITLES[kind]
+        for kind, items in findings.items()
+        if not items and (has_durations or kind != "length")
+    ]
     if clean:
         lines += textwrap.wrap(
             f"none: {'; '.join(clean)}",
