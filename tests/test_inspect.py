@@ -421,7 +421,7 @@ def test_text_has_the_numbers(folders, capsys):
     for line in (
         "  train               5          7         30     0.01",
         "  test         1 with 0, 3 with 1, 1 with 2",
-        "  Jump                                    3 / 4           1 / 0",
+        "  Jump                                   3 / 4           1 / 0",
         "  without a test video: 1 (Swim)",
         "    wrong_duration: 40 snippets, 50.0 expected of 32 s (0.80 times)",
         # 4 videos are 30 signs, the most; 1 is 7.5 of them, rounded up.
