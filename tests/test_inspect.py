@@ -181,6 +181,9 @@ def test_histogram_of_nothing_and_of_one_bin():
     assert empty["median"] is None
     single = measure._spread({"train": [8, 15]}, 1)
     assert (single["edges"], single["counts"]) == ([8, 16], {"train": [2]})
+    # A bin holds its lower edge and not its upper one.
+    edge = measure._spread({"train": [8, 16]}, 1)
+    assert (edge["edges"], edge["counts"]) == ([8, 16, 32], {"train": [1, 1]})
 
 
 # === Features ===
@@ -287,6 +290,7 @@ def test_length_against_duration(report):
         name: VIDEOS[name][3] and VIDEOS[name][3] * 25 / 16 for name in THERE
     }
     for row in report["videos"]:
+        assert row["duration"] == VIDEOS[row["video"]][3]
         assert row["expected_snippets"] == pytest.approx(expected[row["video"]])
     ratios = [VIDEOS[n][1] / e for n, e in expected.items() if e]
     assert report["durations"]["known"] == len(ratios) == 5
@@ -328,6 +332,21 @@ def test_faults_of_segments(report):
     ]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "problem"),
+    [
+        (1.0, 3.8, ""),  # 5 snippets last 3.2 s, one more 3.84 s
+        (1.0, 3.9, "ends after the features, which last 3.2 s"),
+        (-0.1, 1.0, "starts before its video"),
+        (0.0, 0.0, ""),
+        (2.0, 1.0, "is reversed"),
+    ],
+)
+def test_segment_problem(start, end, problem):
+    row = measure.measure(video_of(np.zeros((5, 2))))
+    assert measure.segment_problem(row, start, end) == problem
+
+
 def test_videos_left_out(report):
     assert found(report, "without_features") == ["no_file"]
     assert found(report, "without_annotation") == ["stray"]
@@ -339,7 +358,7 @@ def test_unusable_features_are_told_and_the_rest_is_read(tmp_path):
     write_raw(raw)
     save(raw / "train/good.npy", np.full((10, 6), np.nan, np.float32))
     os.truncate(raw / "test/early.npy", 100)
-    save(raw / "train/late.npy", np.zeros((8, 4), np.float32))
+    save(raw / "train/late.npy", np.zeros((8, 9), np.float32))
     report = inspect(tmp_path, features_dir=str(raw))
     assert found(report, "unusable") == ["early", "good"]
     details = [item["detail"] for item in report["findings"]["unusable"]]
@@ -517,6 +536,9 @@ def test_picture(report):
         (classes, 11),
     ):
         assert sum(bar.get_height() for bar in axes.patches) == total
+    # Run's bar: 4 test videos upon 3 training videos.
+    tops = [bar.get_y() + bar.get_height() for bar in classes.patches]
+    assert max(tops) == 7
     points = {
         item.get_label(): sorted(map(tuple, item.get_offsets().tolist()))
         for item in lengths.collections
@@ -600,12 +622,13 @@ def test_damaged_input_writes_nothing(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
 
 
-def test_class_index_that_metadata_does_not_list(tmp_path):
-    write_records(
-        tmp_path / "set", {"train": [random_record("v", 3, (3,))]}, ("a", "b")
-    )
+@pytest.mark.parametrize("index", [0, 3])
+def test_class_index_that_metadata_does_not_list(tmp_path, index):
+    bad = random_record("v", 3, (index,))
+    write_records(tmp_path / "set", {"train": [bad]}, ("a", "b"))
     message = refused(data_dir=str(tmp_path / "set"))
-    assert "'v' has the class index 3, but metadata.json lists 2" in message
+    expected = f"'v' has the class index {index}, but metadata.json lists 2"
+    assert expected in message
 
 
 def test_unusable_features_of_the_one_record(tmp_path):
