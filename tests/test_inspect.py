@@ -505,7 +505,7 @@ def test_record(folders, capsys):
 
 def test_record_of_raw_features(folders, capsys):
     out = printed(capsys, record="wrong_duration", **folders["raw"])
-    assert "wrong_duration.npy float32 [40, 6]\n" in out
+    assert "wrong_duration.npy [40, 6] float32\n" in out
     assert "features [40, 6]" in out and "snippets      1.6 to" in out
     assert "duration 32 s: 50.00 snippets expected" in out
     out = printed(capsys, record="unlabelled", **folders["raw"])

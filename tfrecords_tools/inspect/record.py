@@ -1,11 +1,13 @@
 """One video in full: the keys of its record, its features, its segments."""
 
 import difflib
+import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from tfrecords_tools.inspect import measure
+from tfwstal import features
 from tfwstal.errors import InputError
 
 # Values of a key that are shown, and characters of a text.
@@ -76,9 +78,16 @@ def _text(value):
 
 
 def _files(paths):
-    """A line for each feature file: path, dtype, shape."""
-    arrays = [(path, np.load(path, mmap_mode="r")) for path in paths]
-    return [f"  {path} {a.dtype} {list(a.shape)}" for path, a in arrays]
+    """A line for each feature file: path, shape and, of a .npy, dtype."""
+    lines = []
+    for path in paths:
+        measured = features.inspect([path])
+        lines.append(
+            f"  {path} [{measured.num_snippets}, {measured.widths[0]}]"
+        )
+        if isinstance(path, pathlib.Path):
+            lines[-1] += f" {np.load(path, mmap_mode='r').dtype}"
+    return lines
 
 
 def _features(row, dtype):
