@@ -23,6 +23,7 @@ setup(
         "tfwstal.average_precision",
         "tfwstal.configs",
         "tfrecords_tools",
+        "tfrecords_tools.inspect",
     ],
     # The recipes lie at the top of the checkout and inside the package once
     # installed; `--flagfile=configs/x.flags` finds them in either place.

@@ -42,6 +42,7 @@ def test_ground_truth_comes_back_to_the_microsecond():
     truth = schema.parse_ground_truth(schema.encode(RECORD))
     np.testing.assert_array_equal(truth["segments"], [[0.5, 1.25], [2, 2]])
     assert truth["label_indices"].numpy().tolist() == [1, 3]
+    assert float(truth["duration"]) == 2.56
 
 
 def test_training_never_asks_for_segments():

@@ -41,18 +41,20 @@ class Config:
 
     # === Files ===
     features_dir: str = _flag(
-        "", ("convert",), "Folder of the I3D features, in a layout of --layout."
+        "",
+        ("convert", "inspect"),
+        "Folder of the I3D features, in a layout of --layout.",
     )
     annotations: str = _flag(
         "",
-        ("convert", "synthesize"),
+        ("convert", "synthesize", "inspect"),
         "Annotation file: gt.json (ActivityNet JSON) or labels.csv. convert "
-        "looks for one in --features_dir by default; synthesize follows the "
-        "timeline of this file.",
+        "and inspect look for one in --features_dir by default; synthesize "
+        "follows the timeline of this file.",
     )
     classes: str = _flag(
         "",
-        ("convert",),
+        ("convert", "inspect"),
         "File with one action name a line, which fixes the order of the "
         "classes. Default: the sorted labels of the annotations.",
     )
@@ -61,7 +63,7 @@ class Config:
     )
     data_dir: str = _flag(
         "",
-        ("train", "tune", "localize", "visualize"),
+        ("train", "tune", "localize", "visualize", "inspect"),
         "Folder that convert wrote.",
     )
     run_dir: str = _flag(
@@ -83,24 +85,30 @@ class Config:
     ground_truth: str = _flag(
         "", ("evaluate", "visualize"), "Ground truth (ActivityNet JSON)."
     )
-    report: str = _flag("", ("evaluate",), "JSON report to write.")
+    report: str = _flag("", ("evaluate", "inspect"), "JSON report to write.")
     export_dir: str = _flag(
         "", ("export",), "Folder of the model's versions, models/NAME."
     )
     video: str = _flag("", ("visualize",), "Id of the video to draw.")
     picture: str = _flag(
-        "", ("visualize", "evaluate"), "PNG or SVG file to write."
+        "",
+        ("visualize", "evaluate", "inspect"),
+        "PNG or SVG file to write.",
+    )
+    record: str = _flag(
+        "", ("inspect",), "Id of one video, whose record is printed."
     )
     overwrite: bool = _flag(
         False,
-        ("convert", "synthesize", "train", "localize", "evaluate", "visualize"),
+        ("convert", "synthesize", "train", "localize", "evaluate", "visualize")
+        + ("inspect",),
         "Replace what the output path holds.",
     )
 
     # === Converting ===
     layout: str = _flag(
         "auto",
-        ("convert",),
+        ("convert", "inspect"),
         "How --features_dir is laid out; auto finds out.",
         choices=("auto", "acmnet", "basnet", "folders"),
     )
@@ -115,14 +123,14 @@ class Config:
     )
     fps: float = _flag(
         25.0,
-        ("convert", "synthesize", "localize", "export", "evaluate"),
+        ("convert", "synthesize", "localize", "export", "evaluate", "inspect"),
         "Frame rate the features were extracted at, in frames per second.",
         low=1e-3,
         high=1e6,
     )
     frames_per_snippet: int = _flag(
         16,
-        ("convert", "synthesize", "localize", "export", "evaluate"),
+        ("convert", "synthesize", "localize", "export", "evaluate", "inspect"),
         "Frames from one snippet's start to the next one's.",
         low=1,
         high=1_000_000,

@@ -47,6 +47,7 @@ _GROUND_TRUTH_SPEC = {
     SEGMENT_START: tf.io.VarLenFeature(tf.int64),
     SEGMENT_END: tf.io.VarLenFeature(tf.int64),
     SEGMENT_INDEX: tf.io.VarLenFeature(tf.int64),
+    DURATION: tf.io.FixedLenFeature((), tf.int64, 0),
 }
 
 
@@ -153,7 +154,7 @@ def parse_ground_truth(serialized):
 
     Returns:
         dict of `video_id`, `segments` [N, 2] float64 seconds, `label_indices`
-        [N] int64.
+        [N] int64, `duration` float64 seconds as annotated, 0 if it is not.
     """
     parsed = tf.io.parse_single_example(serialized, _GROUND_TRUTH_SPEC)
     start, end, index = (
@@ -164,6 +165,7 @@ def parse_ground_truth(serialized):
         "video_id": parsed[MEDIA_ID],
         "segments": tf.cast(tf.stack([start, end], axis=-1), tf.float64) / 1e6,
         "label_indices": index,
+        "duration": tf.cast(parsed[DURATION], tf.float64) / 1e6,
     }
 
 
