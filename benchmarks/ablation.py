@@ -11,9 +11,10 @@ stands. Every other flag is one of train, localize or evaluate, and holds for
 all rows.
 
     OUTPUT_DIR/
-      runs/KEY/        a training run, with detections/ROW.json and log.txt;
-                       KEY depends on the flags of training, so that rows
-                       which only localize in another way share it
+      runs/KEY/        a training run, with detections/ROW.json; KEY depends
+                       on the flags of training, so that rows which only
+                       localize in another way share it
+      log.txt          what training and localization print
       results/ROW-seedN.json   what evaluate reports, written last
       results.json, table.md, plot.png   all rows; new after every row
 
@@ -38,12 +39,11 @@ import keras
 from absl import flags, logging
 
 from tfwstal import annotations, command_line, evaluate, localize, train
-from tfwstal.config import to_text
 from tfwstal.errors import InputError
 
 _ABLATIONS = pathlib.Path(__file__).parent.parent / "configs" / "ablations"
-# What does not change what is trained.
-_NO_PART_OF_A_RUN = ("data_dir", "run_dir", "overwrite", "eval_every")
+# What changes neither a result nor what the run is.
+_FOLDERS = ("run_dir", "detections", "report", "overwrite")
 
 
 def main(arguments):
@@ -59,21 +59,23 @@ def main(arguments):
     for row, seed, config in cells:
         _refuse_other_flags(_result_path(folder, row, seed), config)
     logging.set_verbosity(logging.WARNING)
-    for done, (row, seed, config) in enumerate(cells):
-        path = _result_path(folder, row, seed)
-        if not path.exists():
-            print(
-                f"[{done + 1}/{len(cells)}] {row}, seed {seed}",
-                end=": ",
-                flush=True,
-            )
-            report = run(row, config, folder)
-            annotations.write_json_atomically(path, report, indent=1)
-            print(
-                f"average mAP {100 * _average(report):.2f} %, "
-                f"{report['seconds']:.0f} s",
-                flush=True,
-            )
+    todo = [
+        (_result_path(folder, row, seed), row, config)
+        for row, seed, config in cells
+        if not _result_path(folder, row, seed).exists()
+    ]
+    print(f"{len(cells) - len(todo)} of {len(cells)} are done", flush=True)
+    for path, row, config in todo:
+        print(f"{row}, seed {config.seed}", end=": ", flush=True)
+        report = run(row, config, folder)
+        annotations.write_json_atomically(path, report, indent=1)
+        print(
+            f"average mAP {100 * _average(report):.2f} %, "
+            f"{report['seconds']:.0f} s",
+            flush=True,
+        )
+        write_tables(folder)
+    if not todo:  # another start may have written results since
         write_tables(folder)
     print((folder / "table.md").read_text(encoding="utf-8"))
 
@@ -224,24 +226,21 @@ def _config(rest, path, seed):
     return config
 
 
-def _flags(config, commands=("train", "localize", "evaluate")):
+def _flags(config):
     """The flags that decide a result, as dict from name to text."""
-    return {
-        field.name: to_text(getattr(config, field.name))
-        for field in dataclasses.fields(config)
-        if not set(field.metadata["commands"]).isdisjoint(commands)
-        and field.name not in ("run_dir", "detections", "report", "overwrite")
-    }
+    found = config.texts("train", "localize", "evaluate")
+    for name in _FOLDERS:
+        del found[name]
+    return found
 
 
 def _key(config):
     """A name for what is trained, the same whatever is localized after it."""
+    afterwards = {*config.texts("localize", "evaluate"), "eval_every"}
     training = {
-        field.name: to_text(getattr(config, field.name))
-        for field in dataclasses.fields(config)
-        if "train" in field.metadata["commands"]
-        and set(field.metadata["commands"]).isdisjoint(("localize", "evaluate"))
-        and field.name not in _NO_PART_OF_A_RUN
+        name: text
+        for name, text in config.texts("train").items()
+        if name not in afterwards or name == "data_dir"
     }
     digest = hashlib.sha256(json.dumps(training).encode()).hexdigest()
     return digest[:12]

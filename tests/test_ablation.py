@@ -1,4 +1,5 @@
 import json
+import shutil
 import statistics
 
 import pytest
@@ -103,6 +104,21 @@ def test_other_flags_in_the_same_folder_are_refused(study):
     ablation.main(one)
     with pytest.raises(InputError, match="was made with --alpha=0.1, not 0.2"):
         ablation.main([*one, "--alpha=0.2"])
+
+
+def test_a_row_with_other_records_has_a_run_of_its_own(
+    study, trained, tmp_path
+):
+    shutil.copytree(tmp_path / "records", tmp_path / "other")
+    (tmp_path / "other.flags").write_text(f"--data_dir={tmp_path / 'other'}\n")
+    arguments = [
+        f"--rows=recipe,{tmp_path / 'other.flags'}"
+        if part.startswith("--rows=")
+        else part
+        for part in [*study, "--seeds=3"]
+    ]
+    ablation.main(arguments)
+    assert trained == [(3, 1), (3, 1)]
 
 
 def test_an_unknown_row_is_refused_before_anything_runs(study, tmp_path):

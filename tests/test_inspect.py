@@ -327,7 +327,7 @@ def test_faults_of_segments(report):
     assert report["findings"]["dropped"] == [
         {
             "videos": ["reversed"],
-            "detail": "annotation 0: segment [4, 2] of 'Jump' is reversed",
+            "detail": "segment [4, 2] of 'Jump' is reversed",
         }
     ]
 

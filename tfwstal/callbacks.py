@@ -41,8 +41,8 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         self._info, self._data_dir, self._split = info, data_dir, split
         self._settings, self._every = settings, every
         self._thresholds = tiou_thresholds
-        self._truth = average_precision.Instances(
-            *_columns(dataset.ground_truth(info, data_dir, split))
+        self._truth = average_precision.Instances.of_videos(
+            dataset.ground_truth(info, data_dir, split)
         )
         self._detector = None
 
@@ -103,13 +103,3 @@ class LocalizationEvaluation(keras.callbacks.Callback):
                 )
             ),
         }
-
-
-def _columns(truth):
-    """{video: (segments, labels)} -> columns of videos, labels, segments."""
-    videos, labels, segments = [], [], []
-    for video, (video_segments, video_labels) in truth.items():
-        videos += [video] * len(video_labels)
-        labels += video_labels.tolist()
-        segments += video_segments.tolist()
-    return videos, labels, segments

@@ -614,6 +614,14 @@ class Config:
             if not getattr(self, name):
                 raise InputError(f"--{name} is needed; see --help")
 
+    def texts(self, *commands):
+        """The flags that some commands look at: dict from name to text."""
+        return {
+            field.name: to_text(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if not set(field.metadata["commands"]).isdisjoint(commands)
+        }
+
     def save(self, path):
         """Writes the flags that make a run, usable as a flagfile again.
 

@@ -31,7 +31,7 @@ class HeldOutOutputs:
         seconds_per_snippet: [V] float32.
         video_scores: [V, C+1], y hat_fg.
         activation: [T_1 + T_2 + ..., C+1], z_fg.
-        attention: [T_1 + T_2 + ...], a_fg.
+        attention: [T_1 + T_2 + ..., 3], a.
     """
 
     video_ids: np.ndarray
@@ -135,14 +135,15 @@ def segments_of_folds(info, data_dir, folds):
     return of_folds
 
 
-def held_out_outputs(model, info, data_dir, videos):
-    """The HeldOutOutputs of a model on some videos of the split `train`.
+def held_out_outputs(model, info, data_dir, videos=None, split="train"):
+    """The HeldOutOutputs of a model on videos it was not trained on.
 
     Args:
         model: a TwoStreamLocalizer.
         info: DatasetInfo.
         data_dir: its folder.
-        videos: ids of the videos.
+        videos: ids of the videos; by default all of the split.
+        split: the split that they are in.
     """
 
     @tf.function(
@@ -160,11 +161,11 @@ def held_out_outputs(model, info, data_dir, videos):
         return (
             outputs["video_scores"][0, 0],
             outputs["activation"][0, :, 0],
-            outputs["attention"][0, :, 0],
+            outputs["attention"][0],
         )
 
     columns = [[] for _ in range(6)]
-    for video in dataset.whole_videos(info, data_dir, "train", videos):
+    for video in dataset.whole_videos(info, data_dir, split, videos):
         row = (
             video["video_id"].numpy().decode(),
             video["num_snippets"].numpy(),
@@ -194,6 +195,16 @@ def average_map(outputs, truth, settings, thresholds):
     Returns:
         float from 0 to 1.
     """
+    found = average_precision.mean_average_precision(
+        average_precision.Instances.of_videos(truth),
+        localized(outputs, settings),
+        thresholds,
+    )
+    return float(found.mean_ap.mean())
+
+
+def localized(outputs, settings):
+    """The Detections in held-out videos; times in seconds, class indices."""
     localizer = _localizer(dataclasses.replace(settings, alpha=0.0, beta=0.0))
     videos, labels, segments, scores = [], [], [], []
     ends = np.cumsum(outputs.lengths)
@@ -201,7 +212,7 @@ def average_map(outputs, truth, settings, thresholds):
         part = slice(ends[v] - outputs.lengths[v], ends[v])
         found, classes, confidence = localizer(
             outputs.activation[part],
-            outputs.attention[part],
+            outputs.attention[part, 0],
             outputs.video_scores[v],
             settings.alpha,
             settings.beta,
@@ -210,18 +221,9 @@ def average_map(outputs, truth, settings, thresholds):
         labels += classes.numpy().tolist()
         segments.append(found.numpy() * outputs.seconds_per_snippet[v])
         scores.append(confidence.numpy())
-    instances = average_precision.Instances(
-        [name for name, (_, indices) in truth.items() for _ in indices],
-        [int(index) for _, indices in truth.values() for index in indices],
-        np.concatenate([segments for segments, _ in truth.values()]),
-    )
-    detections = average_precision.Detections(
+    return average_precision.Detections(
         videos, labels, np.concatenate(segments), np.concatenate(scores)
     )
-    found = average_precision.mean_average_precision(
-        instances, detections, thresholds
-    )
-    return float(found.mean_ap.mean())
 
 
 @functools.cache

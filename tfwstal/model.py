@@ -185,8 +185,11 @@ class TwoStreamLocalizer(keras.Model):
     def _activation(self, p, z, valid):
         """The softmax over classes that stands for z in Eq. 7 and 9."""
         if self.activation == "plain":
-            z = tf.repeat(p[:, :, tf.newaxis, :], 3, axis=2)
-        return layers.zero_padding(tf.nn.softmax(z), valid)
+            activation = tf.nn.softmax(p)[:, :, tf.newaxis]
+            activation = tf.repeat(activation, 3, axis=2)
+        else:
+            activation = tf.nn.softmax(z)
+        return layers.zero_padding(activation, valid)
 
     def _fuse(self, attention_scores, mil_scores):
         """Late fusion, Eq. 4, or one branch alone (Tables 5 and 6)."""

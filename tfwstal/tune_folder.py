@@ -4,7 +4,6 @@
 that is killed at any moment goes on from there.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -12,7 +11,7 @@ import pathlib
 import statistics
 
 from tfwstal import annotations, run_folder
-from tfwstal.config import Config, to_text
+from tfwstal.config import Config
 from tfwstal.errors import InputError
 
 RESULTS = "results.json"
@@ -139,12 +138,9 @@ def _key(values):
 
 def _identity(config):
     """What makes a search: its flags, and sha256 of records and run."""
-    found = {
-        field.name: to_text(getattr(config, field.name))
-        for field in dataclasses.fields(config)
-        if "tune" in field.metadata["commands"]
-        and field.name not in _NOT_COMPARED
-    }
+    found = config.texts("tune")
+    for name in _NOT_COMPARED:
+        del found[name]
     files = {"records": pathlib.Path(config.data_dir) / "metadata.json"}
     if config.tune == "localization" and config.run_dir:
         files["run"] = pathlib.Path(config.run_dir) / run_folder.MODEL

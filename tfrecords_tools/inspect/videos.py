@@ -111,7 +111,10 @@ def of_records(data_dir):
             for item in info.provenance.get("left_out", ())
         ),
         dropped_segments=tuple(
-            (item["video"], _sentence(item["label"], *item["segment"], item))
+            (
+                item["video"],
+                _sentence(item["label"], *item["segment"], item["reason"]),
+            )
             for item in info.provenance.get("bad_segments", ())
             if not item["kept"]
         ),
@@ -147,7 +150,15 @@ def of_features(config):
         num_videos=len(source.videos),
         left_out=source.left_out,
         dropped_segments=tuple(
-            (bad.video_id, str(bad).partition(": ")[2])
+            (
+                bad.video_id,
+                _sentence(
+                    bad.segment.label,
+                    bad.segment.start,
+                    bad.segment.end,
+                    bad.reason,
+                ),
+            )
             for bad in source.bad_segments
             if not bad.kept
         ),
@@ -213,5 +224,5 @@ def _of_files(video):
     )
 
 
-def _sentence(label, start, end, item):
-    return f"segment [{start:g}, {end:g}] of {label!r} {item['reason']}"
+def _sentence(label, start, end, reason):
+    return f"segment [{start:g}, {end:g}] of {label!r} {reason}"

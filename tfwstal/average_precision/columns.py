@@ -22,6 +22,16 @@ class Instances:
     labels: collections.abc.Sequence
     segments: collections.abc.Sequence
 
+    @classmethod
+    def of_videos(cls, truth):
+        """The Instances of a dict: video -> (segments [N, 2], labels [N])."""
+        videos, labels, segments = [], [], []
+        for video, (video_segments, video_labels) in truth.items():
+            videos += [video] * len(video_labels)
+            labels += video_labels.tolist()
+            segments += video_segments.tolist()
+        return cls(videos, labels, segments)
+
 
 @dataclasses.dataclass(frozen=True)
 class Detections:
