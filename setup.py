@@ -18,7 +18,10 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10",
-    packages=["tfwstal", "tfwstal.configs", "tfrecords_tools"],
+    packages=[
+        *("tfwstal", "tfwstal.configs", "tfrecords_tools"),
+        *("tfrecords_tools.labels", "tfrecords_tools.layouts"),
+    ],
     # The recipes lie at the top of the checkout and inside the package once
     # installed; `--flagfile=configs/x.flags` finds them in either place.
     package_dir={"tfwstal.configs": "configs"},
@@ -33,6 +36,7 @@ setup(
         "tensorboard>=2.15",
         "matplotlib>=3.8",
         "tqdm>=4.66.1",
+        "h5py>=3.14",
     ],
     extras_require={
         # gpu, serving and beam are what users asked to have at hand;

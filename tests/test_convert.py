@@ -1,5 +1,6 @@
 """convert: raw folders -> records, read back; and everything it refuses."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ import raw_folders
 import tensorflow as tf
 from raw_folders import REAL_DATA, VIDEOS, WIDTH, save, write_acmnet
 
-from tfrecords_tools import convert, shards
+from tfrecords_tools import convert, shards, verification
 from tfwstal import dataset_info, schema
 from tfwstal.config import Config
 from tfwstal.errors import InputError
@@ -50,6 +51,20 @@ def metadata(folder):
     return json.loads((folder / "metadata.json").read_text())
 
 
+NEWER = [
+    raw_folders.write_activitynet,
+    raw_folders.write_actionformer,
+    raw_folders.write_wtalc,
+    raw_folders.write_npz,
+    raw_folders.write_npz_streams,
+    raw_folders.write_npz_of_one_video,
+    raw_folders.write_hdf5,
+    raw_folders.write_hdf5_groups,
+    raw_folders.write_hdf5_files,
+    raw_folders.write_hdf5_splits,
+]
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -58,12 +73,13 @@ def metadata(folder):
         raw_folders.write_folders,
         raw_folders.write_joined,
         raw_folders.write_flat,
+        *NEWER,
     ],
 )
 def test_round_trip(tmp_path, write):
     features = write(tmp_path / "raw")
-    folder = run(tmp_path)
-    has_segments = (tmp_path / "raw" / "gt.json").exists()
+    folder = run(tmp_path, verify=True)
+    has_segments = not (tmp_path / "raw" / "labels.csv").exists()
     info = dataset_info.read(folder)
     assert info.classes == ("Jump", "Run")
     assert (info.name, info.feature_dim) == ("records", WIDTH)
@@ -186,6 +202,79 @@ def test_streams_that_differ_by_one_are_cut(tmp_path, capsys):
     video, _ = read(folder, "train")[1]
     np.testing.assert_array_equal(video["features"], features["b_many"][:4])
     assert "streams cut by one snippet: 1" in capsys.readouterr().out
+
+
+def edit_record(folder, key, change):
+    """Has `change` edit the feature `key` of a shard's first record."""
+    path = folder / "records-train.tfrecord-00000-of-00001"
+    size = path.stat().st_size
+    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    example = tf.train.Example.FromString(records[0])
+    change(example.features.feature[key])
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in [example.SerializeToString(), *records[1:]]:
+            writer.write(record)
+    assert path.stat().st_size == size  # or else the size would tell
+
+
+def flip(values):
+    """Changes the last bit of the first byte, or of the first number."""
+    first = values[0]
+    whole = isinstance(first, int)
+    values[0] = first ^ 1 if whole else bytes([first[0] ^ 1]) + first[1:]
+
+
+CHANGES = {
+    schema.FEATURES: lambda f: flip(f.bytes_list.value),
+    schema.MEDIA_ID: lambda f: flip(f.bytes_list.value),
+    schema.LABEL_INDEX: lambda f: flip(f.int64_list.value),
+    schema.LABEL_STRING: lambda f: flip(f.bytes_list.value),
+    schema.SEGMENT_START: lambda f: flip(f.int64_list.value),
+    schema.SEGMENT_END: lambda f: flip(f.int64_list.value),
+    schema.SEGMENT_STRING: lambda f: flip(f.bytes_list.value),
+    schema.FRAMES_PER_SNIPPET: lambda f: flip(f.int64_list.value),
+    schema.FPS: lambda f: f.float_list.value.__setitem__(0, 25.000002),
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_verify_finds_one_changed_bit(tmp_path, monkeypatch, key):
+    write_acmnet(tmp_path / "raw")
+    write_all = shards.write_all
+
+    def write_and_spoil(tasks, folder, *rest):
+        written = write_all(tasks, folder, *rest)
+        edit_record(folder, key, CHANGES[key])
+        return written
+
+    monkeypatch.setattr(shards, "write_all", write_and_spoil)
+    message = f"records-train.*: {key} of video 'a_one' is not"
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, verify=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["raw"]
+    run(tmp_path)  # without --verify nobody looks
+
+
+def test_verify_finds_damage_and_lost_records(tmp_path):
+    write_acmnet(tmp_path / "raw")
+    folder = run(tmp_path)
+    source = convert.layouts.discover(
+        Config(features_dir=str(tmp_path / "raw"))
+    )
+    measured = convert.measure(source.videos)
+    items = [(v, measured[v.video_id].num_snippets) for v in source.videos]
+    tasks = shards.plan("records", items, 4 * WIDTH, 0)
+    arguments = (folder, source.classes, "float32")
+    verification.verify(tasks, *arguments)
+    less = dataclasses.replace(tasks[0], videos=tasks[0].videos[:1])
+    with pytest.raises(InputError, match="test.*does not hold 1 videos"):
+        verification.verify([less], *arguments)
+    path = folder / tasks[1].name
+    damaged = bytearray(path.read_bytes())
+    damaged[-20] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="train.*: record 1 reads otherwise"):
+        verification.verify(tasks, *arguments)
 
 
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "<f2"])
@@ -398,9 +487,10 @@ def test_duration_that_does_not_fit_is_told(tmp_path, capsys):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_opens_with_tfds(tmp_path):
+@pytest.mark.parametrize("write", [write_acmnet, *NEWER])
+def test_opens_with_tfds(tmp_path, write):
     tfds = pytest.importorskip("tensorflow_datasets")
-    features = write_acmnet(tmp_path / "raw")
+    features = write(tmp_path / "raw")
     folder = run(tmp_path, "my-records.v1", num_shards=2)
     builder = tfds.builder_from_directory(str(folder))
     assert builder.info.splits["train"].num_examples == 2

@@ -38,8 +38,42 @@ def edit(path, old, new):
         ),
         ("folders", raw_folders.write_joined, ["joined/a_one.npy"]),
         ("folders", raw_folders.write_flat, ["a_one.npy"]),
+        ("folders", raw_folders.write_activitynet, ["v_a_one.npy"]),
+        (
+            "actionformer",
+            raw_folders.write_actionformer,
+            ["i3d_features/a_one.npy"],
+        ),
+        (
+            "wtalc",
+            raw_folders.write_wtalc,
+            ["Thumos14reduced-I3D-JOINTFeatures.npy[1]"],
+        ),
+        ("npz", raw_folders.write_npz, ["i3d.npz[a_one]"]),
+        (
+            "npz",
+            raw_folders.write_npz_streams,
+            ["i3d.npz[a_one/rgb]", "i3d.npz[a_one/flow]"],
+        ),
+        (
+            "npz",
+            raw_folders.write_npz_of_one_video,
+            ["a_one.npz[rgb]", "a_one.npz[flow]"],
+        ),
+        ("hdf5", raw_folders.write_hdf5, ["i3d.h5[a_one]"]),
+        (
+            "hdf5",
+            raw_folders.write_hdf5_groups,
+            ["i3d.h5[a_one/rgb]", "i3d.h5[a_one/flow]"],
+        ),
+        (
+            "hdf5",
+            raw_folders.write_hdf5_files,
+            ["rgb.h5[a_one]", "flow.h5[a_one]"],
+        ),
+        ("hdf5", raw_folders.write_hdf5_splits, ["train.hdf5[a_one]"]),
     ],
-    ids=["acmnet", "basnet", "two streams", "joined", "flat"],
+    ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_detects_layout(tmp_path, layout, write, files):
     write(tmp_path)
@@ -49,7 +83,9 @@ def test_detects_layout(tmp_path, layout, write, files):
     assert source.classes == ("Jump", "Run")
     assert source.left_out == ()
     first, many, none, long = source.videos  # sorted by id
-    assert first.feature_files == tuple(tmp_path / file for file in files)
+    assert [str(place) for place in first.feature_files] == [
+        str(tmp_path / file) for file in files
+    ]
     assert [v.video_id for v in source.videos] == sorted(VIDEOS)
     assert [v.split for v in source.videos] == [
         "train",
@@ -61,7 +97,8 @@ def test_detects_layout(tmp_path, layout, write, files):
     assert (none.labels, none.segments) == ((), ())
     assert (long.fps, long.frames_per_snippet) == (25.0, 16)
     # labels.csv has no segments.
-    segments = () if layout == "folders" else tuple(VIDEOS["b_many"][2])
+    has_csv = (tmp_path / "labels.csv").exists()
+    segments = () if has_csv else tuple(VIDEOS["b_many"][2])
     assert many.segments == segments
 
 
@@ -80,9 +117,16 @@ def test_two_places_of_one_layout_are_named(tmp_path):
         discover(tmp_path)
 
 
-@pytest.mark.parametrize("layout", ["auto", "acmnet", "basnet", "folders"])
-def test_no_layout_fits(tmp_path, layout):
-    with pytest.raises(InputError, match=f"--layout={layout}.*VIDEO.npy"):
+@pytest.mark.parametrize(
+    "layout, name",
+    [
+        *[(layout, "VIDEO.npy") for layout in ("auto", "acmnet", "basnet")],
+        *[("folders", "VIDEO.npy"), ("actionformer", "VIDEO.npy")],
+        *[("wtalc", "JOINTFeatures.npy"), ("npz", ".npz"), ("hdf5", ".h5")],
+    ],
+)
+def test_no_layout_fits(tmp_path, layout, name):
+    with pytest.raises(InputError, match=f"--layout={layout}.*{name}"):
         discover(tmp_path, layout=layout)
 
 
@@ -372,7 +416,7 @@ def test_thumos14_counts():
     videos, _ = labels.read_annotations(path, "error")
     found = list(splits.of_subsets(videos.values()).values())
     assert (found.count("train"), found.count("test")) == (200, 212)
-    assert len(labels.read_classes(path.parent, "", videos)[0]) == 20
+    assert len(labels.read_classes(path.parent, "", path, videos)[0]) == 20
 
 
 def test_thumos14_segments_as_text_equal_floats():

@@ -45,7 +45,8 @@ class Config:
     annotations: str = _flag(
         "",
         ("convert", "synthesize"),
-        "Annotation file: gt.json (ActivityNet JSON) or labels.csv. convert "
+        "Annotation file: gt.json (ActivityNet JSON) or labels.csv; for "
+        "convert also a folder of W-TALC's .npy or THUMOS-14's text files. It "
         "looks for one in --features_dir by default; synthesize follows the "
         "timeline of this file.",
     )
@@ -99,7 +100,10 @@ class Config:
         "auto",
         ("convert",),
         "How --features_dir is laid out; auto finds out.",
-        choices=("auto", "acmnet", "basnet", "folders"),
+        choices=(
+            *("auto", "acmnet", "basnet", "folders", "actionformer"),
+            *("wtalc", "npz", "hdf5"),
+        ),
     )
     dataset_name: str = _flag(
         "", ("convert",), "Name of the shards. Default: --output_dir's name."
@@ -133,6 +137,12 @@ class Config:
     )
     num_workers: int = _flag(
         0, ("convert",), "Processes; 0: as many as pay off.", low=0, high=1024
+    )
+    verify: bool = _flag(
+        False,
+        ("convert",),
+        "Read the records back and compare them with their sources bit for "
+        "bit, before the folder gets its name.",
     )
     missing_features: str = _flag(
         "error",

@@ -1,82 +1,73 @@
-"""What an annotation file says of its videos: labels, segments, classes.
+"""What annotations say of their videos: labels, segments, classes.
 
-Two kinds of annotation file are read. ActivityNet JSON (gt.json) has segments,
-of which the labels follow. labels.csv has labels only, one video a row:
+Four kinds are read:
 
-    video_id,labels,fps,frames_per_snippet,split
-    video_1,HighJump;LongJump,25,16,train
-
-Only the first two columns are needed. The split is "train" where its cell is
-empty; a file without the column leaves the splits to split_train.txt and
-split_test.txt, or to the layout.
+- ActivityNet JSON (gt.json, activity_net.v1-3.min.json, ActionFormer's and
+  OpenTAD's files), with segments, of which the labels follow;
+- labels.csv (`label_table`), with labels only;
+- W-TALC's folder of .npy files (`wtalc_arrays`);
+- THUMOS-14's folders of text files (`thumos_texts`).
 """
 
-import csv
-import dataclasses
 import pathlib
 
+from tfrecords_tools.labels import label_table, thumos_texts, wtalc_arrays
+from tfrecords_tools.labels.labelled import LabelledVideo, read_lines, unique
 from tfwstal import annotations
 from tfwstal.errors import InputError
 
-_COLUMNS = ("video_id", "labels", "fps", "frames_per_snippet", "split")
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelledVideo:
-    """One video of an annotation file.
-
-    Attributes:
-        video_id: as the file has it.
-        labels: its actions, each once.
-        segments: (start, end, label), seconds; those that can be used.
-        duration: seconds as annotated, or None.
-        subset: as gt.json spells it, or None.
-        split: as labels.csv states it, or None.
-        fps: as the file states it, or None.
-        frames_per_snippet: likewise.
-    """
-
-    video_id: str
-    labels: tuple[str, ...]
-    segments: tuple[tuple[float, float, str], ...] = ()
-    duration: float | None = None
-    subset: str | None = None
-    split: str | None = None
-    fps: float | None = None
-    frames_per_snippet: int | None = None
-
 
 def find_annotations(features_dir, given, prefer_csv):
-    """The annotation file: the one given, or gt.json or labels.csv.
+    """The annotations: those given, or what lies in `features_dir`.
 
-    Where both lie in `features_dir`, it is gt.json, unless `prefer_csv`.
+    There it is gt.json, or labels.csv where `prefer_csv`; else the other of
+    the two; else the only JSON file with a "database", there or in
+    annotations/, or the only folder of W-TALC's or THUMOS-14's files.
+
+    Returns:
+        pathlib.Path of a file or, for the last two kinds, a folder.
 
     Raises:
-        InputError: if there is none.
+        InputError: if there is none, or more than one of equal rank.
     """
-    names = (
-        ["labels.csv", "gt.json"] if prefer_csv else ["gt.json", "labels.csv"]
-    )
     if given:
-        found = [pathlib.Path(given)]
-    else:
-        found = [pathlib.Path(features_dir) / name for name in names]
-    for path in found:
-        if path.is_file():
+        path = pathlib.Path(given)
+        if path.exists():
             return path
-    if given:
         raise InputError(f"--annotations={given}: no such file; check the path")
+    root = pathlib.Path(features_dir)
+    names = ["gt.json", "labels.csv"]
+    for name in reversed(names) if prefer_csv else names:
+        if (root / name).is_file():
+            return root / name
+    found = find_databases(root) + wtalc_arrays.find(root)
+    found += thumos_texts.find(root)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"{root} has several annotations: "
+            f"{' and '.join(str(path.relative_to(root)) for path in found)}; "
+            "choose with --annotations"
+        )
     raise InputError(
-        f"{features_dir} has neither gt.json nor labels.csv; name the file "
-        "with --annotations"
+        f"{root} has neither gt.json nor labels.csv nor other annotations; "
+        "name them with --annotations"
     )
+
+
+def find_databases(root):
+    """JSON files with a "database", in a folder or its annotations/."""
+    paths = sorted([*root.glob("*.json"), *root.glob("annotations/*.json")])
+    return [p for p in paths if b'"database"' in p.read_bytes()]
 
 
 def read_annotations(path, bad_segments):
-    """Reads gt.json or labels.csv.
+    """Reads annotations of any kind.
 
     Args:
-        path: the file; a name that ends in .csv is read as labels.csv.
+        path: the file, where a name that ends in .csv is read as labels.csv,
+            or the folder.
         bad_segments: as the flag; here it concerns segments that are reversed
             or start before their video.
 
@@ -85,11 +76,19 @@ def read_annotations(path, bad_segments):
         `annotations.BadSegment`s.
 
     Raises:
-        InputError: if the file cannot be used; names the video or the line.
+        InputError: if they cannot be used; names the video or the line.
     """
     if path.suffix.lower() == ".csv":
-        return _read_csv(path), ()
-    truth, bad = annotations.read_ground_truth(path, bad_segments)
+        return label_table.read(path), ()
+    labels_of, ambiguous = {}, ()
+    if not path.is_dir():
+        truth, bad = annotations.read_ground_truth(path, bad_segments)
+    elif wtalc_arrays.is_one(path):
+        database, labels_of = wtalc_arrays.read(path)
+        truth, bad = annotations.parse_database(path, database, bad_segments)
+    else:
+        database, ambiguous = thumos_texts.read(path)
+        truth, bad = annotations.parse_database(path, database, bad_segments)
     if not truth:
         raise InputError(f"{path} has no video; check the file")
     # A video carries its label even where the segment cannot be used.
@@ -97,48 +96,54 @@ def read_annotations(path, bad_segments):
     for item in bad:
         if not item.kept:
             left_out.setdefault(item.video_id, []).append(item.segment)
-    videos = {}
-    for name, video in truth.items():
-        all_segments = [*video.segments, *left_out.get(name, ())]
-        videos[name] = LabelledVideo(
-            video_id=name,
-            labels=_unique(segment.label for segment in all_segments),
-            segments=tuple((s.start, s.end, s.label) for s in video.segments),
-            duration=video.duration,
-            subset=video.subset,
-        )
-    return videos, bad
+    videos = {
+        name: _labelled(video, left_out.get(name, ()), labels_of.get(name))
+        for name, video in truth.items()
+    }
+    return videos, bad + ambiguous
 
 
-def read_classes(features_dir, given, videos):
+def read_classes(features_dir, given, path, videos):
     """The class names in order, and where they come from.
 
-    That is --classes, else classes.txt in `features_dir`, else the sorted
-    labels of all annotated videos, converted or not, so that the indices do
-    not depend on which features are there.
+    That is --classes, else classes.txt in `features_dir`, else the list that
+    W-TALC's and THUMOS-14's annotations have, else the sorted labels of all
+    annotated videos, converted or not, so that the indices do not depend on
+    which features are there.
+
+    Args:
+        features_dir: as the flag.
+        given: --classes, or "".
+        path: of the annotations.
+        videos: dict video id -> LabelledVideo.
 
     Raises:
-        InputError: if the file is missing, empty or names a class twice.
+        InputError: if the list is missing, empty or names a class twice.
     """
-    path = pathlib.Path(given or pathlib.Path(features_dir) / "classes.txt")
-    if not given and not path.is_file():
+    listed = pathlib.Path(given or pathlib.Path(features_dir) / "classes.txt")
+    if listed.is_file():
+        classes, source = read_lines(listed), listed.name
+    elif given:
+        raise InputError(f"--classes={given}: no such file; check the path")
+    elif path.is_dir():
+        reader = wtalc_arrays if wtalc_arrays.is_one(path) else thumos_texts
+        classes, listed = reader.read_classes(path)
+        source = listed.name
+    else:
         found = {label for video in videos.values() for label in video.labels}
         return tuple(sorted(found)), "sorted labels"
-    if not path.is_file():
-        raise InputError(f"--classes={given}: no such file; check the path")
-    classes = read_lines(path)
     if not classes:
-        raise InputError(f"{path} is empty; give one action name a line")
+        raise InputError(f"{listed} is empty; give one action name a line")
     for name in classes:
         if annotations.name_problem(name):
             raise InputError(
-                f"{path}: class {name!r} {annotations.name_problem(name)}"
+                f"{listed}: class {name!r} {annotations.name_problem(name)}"
             )
         if classes.count(name) > 1:
             raise InputError(
-                f"{path}: class {name!r} stands there twice; remove one line"
+                f"{listed}: class {name!r} stands there twice; remove one line"
             )
-    return tuple(classes), path.name
+    return tuple(classes), source
 
 
 def check(videos, split_of, classes, path, classes_from):
@@ -169,100 +174,28 @@ def check(videos, split_of, classes, path, classes_from):
             )
 
 
-def _read_csv(path):
-    """labels.csv -> dict video id -> LabelledVideo."""
-    try:
-        # utf-8-sig: spreadsheets begin their files with a byte order mark.
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(
-                file, restkey="", skipinitialspace=True, strict=True
-            )
-            columns = [name.strip() for name in rows.fieldnames or ()]
-            rows.fieldnames = columns
-            _check_columns(path, columns)
-            videos = {}
-            for row in rows:
-                video = _parse_row(f"{path}, line {rows.line_num}", row)
-                if video.video_id in videos:
-                    raise InputError(
-                        f"{path}, line {rows.line_num}: video "
-                        f"{video.video_id!r} has a row already; remove one"
-                    )
-                videos[video.video_id] = video
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} cannot be read ({error})") from None
-    if not videos:
-        raise InputError(f"{path} has no video; give one row a video")
-    return videos
+def _labelled(video, left_out, stated):
+    """LabelledVideo of an annotations.VideoAnnotation.
 
-
-def _check_columns(path, columns):
-    for name in _COLUMNS[:2]:
-        if name not in columns:
-            raise InputError(
-                f"{path} has no column {name!r}; its first line must be "
-                f"{','.join(_COLUMNS)} (the last three are optional)"
-            )
-    for name in columns:
-        # A misspelled fps would silently become the flag's.
-        if name not in _COLUMNS or columns.count(name) > 1:
-            raise InputError(
-                f"{path}: column {name!r} is unknown or there twice; known are "
-                f"{', '.join(_COLUMNS)}"
-            )
-
-
-def _parse_row(where, row):
-    """One LabelledVideo; `where` names file and line."""
-    if "" in row:
-        raise InputError(
-            f"{where}: there are more cells than columns; separate labels "
-            "with ';'"
+    Args:
+        video: the VideoAnnotation.
+        left_out: its segments that cannot be used.
+        stated: its labels as the file lists them apart from its segments, or
+            None. Those of the segments hold where there are any.
+    """
+    found = unique(s.label for s in [*video.segments, *left_out])
+    note = ""
+    if found and stated is not None and set(found) != set(stated):
+        note = (
+            f"labels {' and '.join(stated) or 'none'} stated, "
+            f"{' and '.join(found)} taken from its segments"
         )
-    row = {name: (cell or "").strip() for name, cell in row.items()}
-    labels = [label.strip() for label in row["labels"].split(";")]
-    labels = [label for label in labels if label]
-    for name in (row["video_id"], *labels):
-        problem = annotations.name_problem(name)
-        if problem:
-            what = "video_id" if name == row["video_id"] else "label"
-            raise InputError(f"{where}: the {what} {name[:40]!r} {problem}")
     return LabelledVideo(
-        video_id=row["video_id"],
-        labels=_unique(labels),
-        split=(row["split"] or "train") if "split" in row else None,
-        fps=_positive(where, row, "fps", float),
-        frames_per_snippet=_positive(where, row, "frames_per_snippet", int),
+        video_id=video.video_id,
+        labels=found or unique(stated or ()),
+        segments=tuple((s.start, s.end, s.label) for s in video.segments),
+        duration=video.duration,
+        subset=video.subset,
+        video_fps=video.fps,
+        note=note,
     )
-
-
-def _positive(where, row, name, kind):
-    """The cell as a positive number, None where it is empty."""
-    text = row.get(name)
-    if not text:
-        return None
-    try:
-        value = kind(text)
-    except ValueError:
-        value = 0
-    # The bounds of the flags of the same names.
-    if not (1e-3 if kind is float else 1) <= value <= 1e6:
-        noun = "whole number" if kind is int else "number"
-        raise InputError(
-            f"{where}: {name} is {text!r}, not a positive {noun} up to 1e6"
-        )
-    return value
-
-
-def read_lines(path):
-    """The lines of a text file that hold something, stripped."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from None
-    return [line.strip() for line in lines if line.strip()]
-
-
-def _unique(names):
-    """The names in order of appearance, each once."""
-    return tuple(dict.fromkeys(names))
