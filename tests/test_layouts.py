@@ -3,11 +3,12 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 import raw_folders
 from raw_folders import REAL_DATA, VIDEOS, save, write_acmnet, write_folders
 
-from tfrecords_tools import labels, layouts, splits
+from tfrecords_tools import convert, labels, layouts, object_arrays, splits
 from tfwstal.config import Config
 from tfwstal.errors import InputError
 
@@ -404,6 +405,19 @@ def test_wrong_path(tmp_path, flags, message):
         layouts.discover(Config(**flags))
 
 
+# === The annotations that are in circulation ===
+
+THUMOS14 = {
+    "ACM-Net": "thumos14/acmnet_gt_412.json",
+    "BaS-Net": "thumos14/basnet_cola_gt.json",
+    "ActionFormer": "thumos14/actionformer_thumos14.json",
+    "W-TALC": "thumos14/wtalc_Thumos14reduced-Annotations",
+    "official": "thumos14/official_txt",
+}
+# In ACM-Net's file, but in none of its lists of videos.
+UNUSED = {"video_test_0000270", "video_test_0001496"}
+
+
 def real(path):
     path = REAL_DATA / path
     if not path.exists():
@@ -411,46 +425,172 @@ def real(path):
     return path
 
 
-def test_thumos14_counts():
-    path = real("thumos14/acmnet_gt_412.json")
-    videos, _ = labels.read_annotations(path, "error")
-    found = list(splits.of_subsets(videos.values()).values())
-    assert (found.count("train"), found.count("test")) == (200, 212)
-    assert len(labels.read_classes(path.parent, "", path, videos)[0]) == 20
+def count(videos, split):
+    """Videos and instances of a split."""
+    split_of = splits.of_subsets(videos.values())
+    chosen = [v for name, v in videos.items() if split_of[name] == split]
+    return len(chosen), sum(len(v.segments) for v in chosen)
 
 
-def test_thumos14_segments_as_text_equal_floats():
-    floats, _ = labels.read_annotations(
-        real("thumos14/acmnet_gt_412.json"), "error"
+@pytest.mark.parametrize("path", THUMOS14.values(), ids=THUMOS14)
+def test_thumos14_is_the_same_everywhere(path):
+    """200 and 212 videos, 3007 and 3358 instances, 20 classes."""
+    path = real(path)
+    videos, bad = labels.read_annotations(path, "error")
+    reference, _ = labels.read_annotations(real(THUMOS14["ACM-Net"]), "error")
+    unused = UNUSED if "basnet" in path.name else set()
+    assert reference.keys() - videos.keys() == unused
+    lost = sum(len(reference[name].segments) for name in unused)
+    assert count(videos, "train") == (200, 3007)
+    assert count(videos, "test") == (212 - len(unused), 3358 - lost)
+    assert sorted(labels.read_classes("/", "", path, videos)[0]) == sorted(
+        {label for video in reference.values() for label in video.labels}
     )
-    texts, _ = labels.read_annotations(
-        real("thumos14/basnet_cola_gt.json"), "error"
-    )
-    assert len(texts) == 410
-    for name, video in texts.items():
-        assert sorted(video.segments) == sorted(floats[name].segments)
+    assert len(labels.read_classes("/", "", path, videos)[0]) == 20
+    for name, video in videos.items():
+        expected = reference[name]
+        assert sorted(video.segments) == sorted(expected.segments), name
+        assert sorted(video.labels) == sorted(expected.labels), name
+    assert all(b.segment.label == "Ambiguous" and not b.kept for b in bad)
 
 
-def test_thumos14_videos_in_no_list(tmp_path):
-    """270 and 1496 are in ACM-Net's gt.json, but in none of its lists."""
-    path = real("thumos14/acmnet_gt_412.json")
-    both, _ = labels.read_annotations(path, "error")
-    used, _ = labels.read_annotations(
-        real("thumos14/basnet_cola_gt.json"), "error"
-    )
-    shutil.copy(path, tmp_path / "gt.json")
-    split_of = splits.of_subsets(used.values())
-    for split in ("train", "test"):
-        names = [name for name in used if split_of[name] == split]
-        (tmp_path / f"split_{split}.txt").write_text("\n".join(names))
-    for name in used:
-        save(tmp_path / split_of[name] / f"{name}.npy", [[0.0]])
-    source = discover(tmp_path)
-    assert len(source.videos) == 410
-    assert [video for video, _ in source.left_out] == [
-        "video_test_0000270",
-        "video_test_0001496",
+def test_thumos14_official_texts_tell_of_ambiguous_segments():
+    root = real(THUMOS14["official"])
+    videos, bad = labels.read_annotations(root, "error")
+    lines = [
+        line.split()
+        for path in root.glob("*/Ambiguous_*.txt")
+        for line in path.read_text().splitlines()
     ]
+    assert len(bad) == len(lines)
+    assert {b.video_id for b in bad} == {name for name, *_ in lines}
+    # Its only segment is one of these, and no other file has the video.
+    assert "video_test_0001292" in {b.video_id for b in bad} - videos.keys()
+
+
+def test_thumos14_labels_that_w_talc_states_otherwise():
+    path = real(THUMOS14["W-TALC"])
+    videos, _ = labels.read_annotations(path, "error")
+    arrays = [
+        object_arrays.read(path / f"{name}.npy")
+        for name in ("videoname", "labels", "labels_all")
+    ]
+    differing = {
+        name.decode()
+        for name, each, stated in zip(*arrays, strict=True)
+        if set(each) != set(stated)
+    }
+    assert differing
+    assert {n for n, video in videos.items() if video.note} == differing
+    note = "HammerThrow and ThrowDiscus stated, HammerThrow taken from its"
+    assert note in videos["video_validation_0000316"].note
+
+
+def test_thumos14_durations():
+    """ACM-Net's are wrong for the 13 videos not of 30 frames per second.
+
+    They are read as they stand; no segment is left out for them.
+    """
+    folder = real(THUMOS14["W-TALC"])
+    right, _ = labels.read_annotations(folder, "error")
+    frame_rates = dict(
+        zip(
+            [n.decode() for n in object_arrays.read(folder / "videoname.npy")],
+            object_arrays.read(folder / "original_fps.npy"),
+            strict=True,
+        )
+    )
+    found, _ = labels.read_annotations(real(THUMOS14["ACM-Net"]), "error")
+    other = [name for name, rate in frame_rates.items() if rate != 30]
+    assert len(other) == 13
+    for name in other:  # frames / 30 instead of frames / rate
+        ratio = found[name].duration / right[name].duration
+        assert ratio == pytest.approx(frame_rates[name] / 30, rel=0.01)
+        assert len(found[name].segments) == len(right[name].segments)
+
+
+def test_thumos14_frame_rates_of_actionformer():
+    videos, _ = labels.read_annotations(real(THUMOS14["ActionFormer"]), "error")
+    assert {round(video.video_fps) for video in videos.values()} <= {24, 25, 30}
+
+
+@pytest.mark.parametrize("source", ["W-TALC", "official", "ActionFormer"])
+def test_thumos14_with_features_of_the_right_lengths(tmp_path, source):
+    """The whole set, each video with features as long as W-TALC says."""
+    path = real(THUMOS14[source])
+    arrays, _ = labels.read_annotations(real(THUMOS14["W-TALC"]), "error")
+    for name, video in arrays.items():
+        length = int(video.duration * 25 / 16)
+        save(tmp_path / f"{name}.npy", np.zeros((length, 2), np.float32))
+    found = discover(
+        tmp_path,
+        annotations=str(path),
+        layout="folders",
+        bad_segments="skip",
+    )
+    assert len(found.videos) == 412 and found.left_out == ()
+    measured = convert.measure(found.videos)
+    videos, bad = convert.check_segments(found, measured, "skip")
+    late = [b for b in bad if "ends after" in b.reason]
+    kept = sum(len(video.segments) for video in videos)
+    assert kept + len(late) == 3007 + 3358
+    # Those whose end is past the duration, and a snippet of tolerance.
+    assert {(b.video_id, b.segment.start, b.segment.end) for b in late} == {
+        (video.video_id, start, end)
+        for video in arrays.values()
+        for start, end, _ in video.segments
+        if end > 0.64 * (int(video.duration * 25 / 16) + 1)
+    }
+    assert {"video_test_0000270"} <= {b.video_id for b in late}
+
+
+ACTIVITYNET = {
+    "JSON": "activitynet13/activity_net.v1-3.reconstructed.json",
+    "W-TALC": "activitynet13/wtalc_ActivityNet1.3-Annotations",
+}
+
+
+def test_activitynet_counts():
+    """10 024, 4 926 and 5 044 videos; 15 410 + 7 654 = 23 064 instances."""
+    path = real(ACTIVITYNET["JSON"])
+    videos, bad = labels.read_annotations(path, "error")
+    subsets = [video.subset for video in videos.values()]
+    counts = [subsets.count(s) for s in ("training", "validation", "testing")]
+    assert counts == [10_024, 4_926, 5_044]
+    assert (count(videos, "train"), count(videos, "test")) == (
+        (10_024, 15_410),
+        (4_926, 7_654),
+    )
+    assert 15_410 + 7_654 == 23_064
+    assert len(labels.read_classes("/", "", path, videos)[0]) == 200
+    assert bad == ()
+
+
+def test_activitynet_of_w_talc_is_the_same():
+    """13 912 of the videos, with the same segments."""
+    whole, _ = labels.read_annotations(real(ACTIVITYNET["JSON"]), "error")
+    path = real(ACTIVITYNET["W-TALC"])
+    videos, bad = labels.read_annotations(path, "error")
+    assert len(videos) == 13_912 and bad == ()
+    for name, video in videos.items():
+        expected = whole[name]
+        assert video.segments == expected.segments, name
+        assert video.labels == expected.labels and not video.note, name
+        assert video.subset == expected.subset
+        assert video.duration == pytest.approx(expected.duration)
+    assert (
+        labels.read_classes("/", "", path, videos)[0]
+        == (labels.read_classes("/", "", real(ACTIVITYNET["JSON"]), whole)[0])
+    )
+
+
+def test_activitynet_lists_of_acmnet_name_its_videos():
+    whole, _ = labels.read_annotations(real(ACTIVITYNET["JSON"]), "error")
+    for split, subset in (("train", "training"), ("test", "validation")):
+        path = real(f"activitynet13/acmnet_split_{split}.txt")
+        names = path.read_text().split()
+        known = [splits.known_name(name, whole) for name in names]
+        assert {whole[name].subset for name in known} == {subset}
 
 
 def test_real_folder():
