@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import raw_folders
@@ -403,6 +404,134 @@ def test_bad_features(tmp_path, damage, message):
         run(tmp_path, "new/deep/records")
     assert "\n" not in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def in_npz(values):
+    def spoil(raw):
+        arrays = dict(np.load(raw / "i3d.npz"))
+        np.savez(raw / "i3d.npz", **arrays | {"a_one": values})
+
+    return spoil
+
+
+def in_hdf5(values):
+    def spoil(raw):
+        with h5py.File(raw / "i3d.h5", "a") as file:
+            del file["a_one"]
+            file["a_one"] = values
+
+    return spoil
+
+
+def in_wtalc(values):
+    def spoil(raw):
+        path = raw / "Thumos14reduced-I3D-JOINTFeatures.npy"
+        arrays = np.load(path, allow_pickle=True)
+        arrays[1] = values
+        np.save(path, arrays, allow_pickle=True)
+
+    return spoil
+
+
+INSIDE = {
+    "npz": (raw_folders.write_npz, in_npz, r"i3d.npz\[a_one\]"),
+    "hdf5": (raw_folders.write_hdf5, in_hdf5, r"i3d.h5\[a_one\]"),
+    "wtalc": (raw_folders.write_wtalc, in_wtalc, r"JOINTFeatures.npy\[1\]"),
+}
+BAD_ARRAYS = {
+    "width": (np.zeros((1, 4), "f4"), " .*features wide"),
+    "1-D": (np.zeros(6, "f4"), r" has the shape \(6,\)"),
+    "no snippet": (np.zeros((0, 6), "f4"), r" has the shape \(0, 6\)"),
+    "integers": (np.zeros((1, 6), "i4"), " is of int32"),
+    "NaN": (np.full((1, 6), np.nan, "f4"), ": of 6 values 6 .*are NaN"),
+}
+
+
+@pytest.mark.parametrize("values, message", BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+@pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
+def test_bad_features_inside_a_file(tmp_path, inside, values, message):
+    write, spoiled, place = inside
+    write(tmp_path / "raw")
+    spoiled(values)(tmp_path / "raw")
+    if "wide" in message:  # either may be the one that is compared
+        place = ""
+    with pytest.raises(InputError, match=place + message) as error:
+        run(tmp_path)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_joint_file_that_runs_code_is_refused(tmp_path, run_command):
+    raw_folders.write_wtalc(tmp_path / "raw")
+    in_wtalc(Touch())(tmp_path / "raw")
+    done = run_command(
+        "tfrecords_tools.convert", "--features_dir=raw", "--output_dir=records"
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "JOINTFeatures.npy holds 'posix.system'" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+class Touch:
+    def __reduce__(self):
+        return os.system, ("touch it_ran",)
+
+
+def test_sha256_of_arrays_inside_files(tmp_path):
+    features = raw_folders.write_wtalc(tmp_path / "raw")
+    found = metadata(run(tmp_path))["provenance"]
+    name = "Thumos14reduced-I3D-JOINTFeatures.npy"
+    assert found["sha256"] == {
+        f"{name}[{index}]": hashlib.sha256(values.tobytes()).hexdigest()
+        for index, values in enumerate(features.values())
+    }
+    folder = tmp_path / "raw" / "Thumos14reduced-Annotations"
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+    ]
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert found["annotations"] == {"file": folder.name, "sha256": digest}
+
+
+def test_notes_are_told_and_kept(tmp_path, capsys):
+    raw_folders.write_wtalc(tmp_path / "raw")
+    path = tmp_path / "raw/Thumos14reduced-Annotations/labels_all.npy"
+    stated = np.load(path, allow_pickle=True)
+    stated[1] = [b"Run"]
+    np.save(path, stated, allow_pickle=True)
+    found = metadata(run(tmp_path))["provenance"]
+    note = "labels Run stated, Jump taken from its segments"
+    assert found["notes"] == [{"video": "a_one", "note": note}]
+    printed = capsys.readouterr().out
+    assert "videos with notes: 1" in printed and f"a_one: {note}" in printed
+
+
+def test_actionformer_seconds(tmp_path):
+    """Step 4 at 30 frames per second: 2/15 s a snippet, and 0.16 s at 25."""
+    videos = {
+        "fast": ("train", 75, [(9.0, 10.0, "Run")]),
+        "slow": ("test", 75, [(11.0, 12.0, "Run")]),
+    }
+    raw = tmp_path / "raw"
+    raw_folders.write_actionformer(raw, videos)
+    path = raw / "annotations/thumos14.json"
+    truth = json.loads(path.read_text())
+    truth["database"]["fast"].update(fps=30.0, duration=10.0)
+    truth["database"]["slow"].update(fps=25.0, duration=12.0)
+    path.write_text(json.dumps(truth))
+    folder = run(tmp_path, frames_per_snippet=4)
+    found = {
+        video["video_id"].numpy().decode(): float(video["seconds_per_snippet"])
+        for split in ("train", "test")
+        for video, _ in read(folder, split)
+    }
+    # 75 snippets: as long as the videos.
+    assert found == pytest.approx({"fast": 10 / 75, "slow": 12 / 75})
+    with pytest.raises(InputError, match="4.00 times.* step of 4 frames"):
+        run(tmp_path, "other")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["raw", "records"]
 
 
 def test_too_large_for_float16(tmp_path):

@@ -2,10 +2,14 @@
 
 import json
 import shutil
+import zipfile
 
+import h5py
 import numpy as np
 import pytest
 import raw_folders
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from raw_folders import REAL_DATA, VIDEOS, save, write_acmnet, write_folders
 
 from tfrecords_tools import convert, labels, layouts, object_arrays, splits
@@ -403,6 +407,463 @@ def test_wrong_path(tmp_path, flags, message):
     flags = {"features_dir": str(tmp_path)} | flags
     with pytest.raises(InputError, match=message):
         layouts.discover(Config(**flags))
+
+
+# === Layouts of other projects ===
+
+
+def test_actionformer_takes_each_videos_own_frame_rate(tmp_path):
+    raw_folders.write_actionformer(tmp_path)
+    path = tmp_path / "annotations/thumos14.json"
+    truth = json.loads(path.read_text())
+    rates = {"a_one": 30.0, "b_many": 25, "c_none": "24.0", "long": 29.97}
+    for name, rate in rates.items():
+        truth["database"][name]["fps"] = rate
+    path.write_text(json.dumps(truth))
+    source = discover(tmp_path, frames_per_snippet=4, fps=12.0)
+    found = {v.video_id: (v.fps, v.frames_per_snippet) for v in source.videos}
+    assert found == {name: (float(r), 4) for name, r in rates.items()}
+    # The other layouts hold what the flags say.
+    other = discover(
+        tmp_path / "i3d_features", annotations=str(path), layout="folders"
+    )
+    assert {v.fps for v in other.videos} == {25.0}
+
+
+def test_opentad_states_frames_and_duration(tmp_path):
+    raw_folders.write_actionformer(tmp_path, frame=1015, duration=33.8333)
+    folder = tmp_path / "features" / "i3d_stride4"
+    folder.parent.mkdir()
+    (tmp_path / "i3d_features").rename(folder)
+    source = discover(tmp_path)
+    assert source.layout == "actionformer"
+    for video in source.videos:
+        assert video.fps == pytest.approx(30.0, abs=0.001)
+        assert video.feature_files == (folder / f"{video.video_id}.npy",)
+
+
+@pytest.mark.parametrize("fps", [0, None, "many", -3, float("nan")])
+def test_actionformer_without_a_frame_rate(tmp_path, fps):
+    raw_folders.write_actionformer(tmp_path)
+    path = tmp_path / "annotations/thumos14.json"
+    truth = json.loads(path.read_text())
+    truth["database"]["c_none"]["fps"] = fps
+    path.write_text(json.dumps(truth))
+    message = "thumos14.json: video 'c_none' has neither 'fps' nor 'frame'"
+    with pytest.raises(InputError, match=message):
+        discover(tmp_path)
+
+
+def test_features_beside_annotations_with_frame_rates_are_ambiguous(tmp_path):
+    features = raw_folders.write_flat(tmp_path)
+    (tmp_path / "labels.csv").unlink()
+    raw_folders.write_truth(tmp_path / "thumos14.json", fps=30.0)
+    message = "folders and actionformer; choose.*frame rates in the ann.*--fps"
+    with pytest.raises(InputError, match=message):
+        discover(tmp_path)
+    for layout, fps in (("folders", 25.0), ("actionformer", 30.0)):
+        videos = discover(tmp_path, layout=layout).videos
+        assert {v.fps for v in videos} == {fps}
+        assert len(videos) == len(features)
+
+
+def test_two_annotations_are_named(tmp_path):
+    raw_folders.write_thumos_texts(tmp_path)
+    raw_folders.write_truth(tmp_path / "mine.json")
+    raw_folders.write_truth(tmp_path / "annotations/yours.json")
+    (tmp_path / "settings.json").write_text('{"lr": 1}')  # none of either
+    with pytest.raises(InputError) as error:
+        discover(tmp_path)
+    message = "several annotations: annotations/yours.json and mine.json and ."
+    assert f"{message}; choose with --annotations" in str(error.value)
+    chosen = discover(tmp_path, annotations=str(tmp_path / "mine.json"))
+    assert chosen.annotations.name == "mine.json"
+
+
+def test_fac_net_has_everything_in_one_folder(tmp_path):
+    raw_folders.write_wtalc(tmp_path, folder="")
+    source = discover(tmp_path)
+    assert (source.layout, len(source.videos)) == ("wtalc", len(VIDEOS))
+    assert source.annotations == tmp_path
+
+
+def test_joint_features_with_other_annotations(tmp_path):
+    raw_folders.write_wtalc(tmp_path)
+    raw_folders.write_truth(tmp_path / "mine.json")
+    with pytest.raises(InputError, match="mine.json and Thumos14reduced-Ann"):
+        discover(tmp_path)
+    source = discover(tmp_path, annotations=str(tmp_path / "mine.json"))
+    assert source.layout == "wtalc" and len(source.videos) == len(VIDEOS)
+
+
+def test_thumos_texts(tmp_path):
+    raw_folders.write_thumos_texts(tmp_path)
+    folder = tmp_path / "thumos14-val-annotations"
+    (folder / "Ambiguous_val.txt").write_text("b_many 0 1\nelsewhere 2 3\n")
+    source = discover(tmp_path)
+    assert source.layout == "folders"
+    assert (source.classes, source.classes_from) == (
+        ("Jump", "Run"),
+        "detclasslist.txt",
+    )
+    assert {v.video_id: (v.split, v.segments) for v in source.videos} == {
+        name: (VIDEOS[name][0], tuple(sorted(VIDEOS[name][2], key=by_label)))
+        for name in ("a_one", "b_many", "long")
+    }
+    # Without an action, it stands in no file.
+    reason = "features without an entry in " + tmp_path.name
+    assert source.left_out == (("c_none", reason),)
+    (bad,) = source.bad_segments  # that of "elsewhere" has no features
+    assert str(bad) == (
+        "video 'b_many': segment [0, 1] of 'Ambiguous' is ambiguous, of no "
+        "class"
+    )
+    for path in tmp_path.rglob("detclasslist.txt"):
+        path.unlink()
+    assert discover(tmp_path, annotations=str(tmp_path)).classes == (
+        "Jump",
+        "Run",
+    )
+
+
+def by_label(segment):
+    return segment[2]
+
+
+BAD_TEXTS = {
+    "word": ("a_one zero 1", "Jump_val.txt, line 2: 'zero 1' is no START END"),
+    "nan": ("a_one 0 nan", "line 2: '0 nan'"),
+    "three": ("a_one 0 1 2", "line 2: '0 1 2'"),
+    "none": ("a_one", "line 2: ''"),
+    "reversed": ("a_one 2 1", "'a_one': segment .2, 1. of 'Jump' is reversed"),
+    "other subset": ("long 2 3", "'long' is of the subset '.*' elsewhere"),
+}
+
+
+@pytest.mark.parametrize("line, message", BAD_TEXTS.values(), ids=BAD_TEXTS)
+def test_bad_thumos_texts(tmp_path, line, message):
+    raw_folders.write_thumos_texts(tmp_path)
+    path = tmp_path / "thumos14-val-annotations/Jump_val.txt"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], line, *lines[1:]]))
+    with pytest.raises(InputError, match=message):
+        discover(tmp_path)
+
+
+def test_a_class_in_two_files(tmp_path):
+    raw_folders.write_thumos_texts(tmp_path)
+    folder = tmp_path / "thumos14-val-annotations"
+    (tmp_path / "again").mkdir()
+    shutil.copy(folder / "Jump_val.txt", tmp_path / "again")
+    with pytest.raises(InputError, match="again/Jump_val.txt.*both of 'Jump'"):
+        discover(tmp_path)
+
+
+def test_a_folder_that_holds_no_annotations(tmp_path):
+    write_folders(tmp_path)
+    with pytest.raises(InputError, match="holds neither W-TALC's videoname"):
+        discover(tmp_path, annotations=str(tmp_path / "rgb"))
+
+
+def column(name, index, value):
+    """A function that changes an element of one of W-TALC's arrays."""
+
+    def change(root):
+        path = root / "Thumos14reduced-Annotations" / f"{name}.npy"
+        found = np.load(path, allow_pickle=True)
+        found[index] = value
+        np.save(path, found, allow_pickle=True)
+
+    return change
+
+
+def shorten(name):
+    def change(root):
+        path = root / "Thumos14reduced-Annotations" / f"{name}.npy"
+        np.save(path, np.load(path, allow_pickle=True)[:-1])
+
+    return change
+
+
+def remove(name):
+    def change(root):
+        (root / "Thumos14reduced-Annotations" / f"{name}.npy").unlink()
+
+    return change
+
+
+def more_features(root):
+    name = "Thumos14reduced-I3D-JOINTFeatures.npy"
+    shutil.copy(root / name, root / "Another-I3D-JOINTFeatures.npy")
+
+
+# The first video, index 0, is b_many, of two segments.
+BAD_WTALC = {
+    "no name": (remove("videoname"), "needs Thumos14reduced-Annotations/video"),
+    "no subset": (remove("subset"), "subset.npy cannot be read"),
+    "no labels": (
+        lambda root: [remove(n)(root) for n in ("labels", "labels_all")],
+        "neither labels_all.npy nor segments.npy",
+    ),
+    "no classes": (remove("classlist"), "classlist.npy cannot be read"),
+    "other length": (
+        shorten("segments"),
+        "segments.npy is of 3 videos, but videoname.npy of 4",
+    ),
+    "other features": (
+        shorten("videoname"),
+        "JOINTFeatures.npy is of 4 videos, but .*videoname.npy of 3",
+    ),
+    "duplicate": (column("videoname", 1, b"b_many"), r"npy.\[1\]: .*'b_many'"),
+    "unequal": (
+        column("labels", 0, [b"Run"]),
+        r"'b_many' .index 0. has 2 segments in segments.npy, but 1 labels",
+    ),
+    "nan": (
+        column("segments", 0, [[0.0, 1.0], [1.5, float("nan")]]),
+        r"'b_many': annotations\[1\]: 'segment' holds nan",
+    ),
+    "text": (
+        column("segments", 0, [[0.0, 1.0], ["a", "b"]]),
+        r"'b_many': annotations\[1\]: 'segment' holds 'a', not a finite",
+    ),
+    "three": (
+        column("segments", 0, [[0.0, 1.0], [1.0, 2.0, 3.0]]),
+        r"'b_many': annotations\[1\]: 'segment' is .*, not .start, end",
+    ),
+    "no list": (column("segments", 2, 0.5), r"segments.npy\[2\] is no list"),
+    "no label": (column("labels", 1, [7]), r"labels.npy\[1\] is no list"),
+    "reversed": (
+        column("segments", 1, [[0.6, 0.1]]),
+        "'a_one': segment .0.6, 0.1. of 'Jump' is reversed",
+    ),
+    "unknown label": (
+        column("labels", 1, [b"Swim"]),
+        "'a_one' has the label 'Swim'.*classlist.npy",
+    ),
+    "two files": (more_features, "has Another.* and Thumos.*; move all but"),
+}
+
+
+@pytest.mark.parametrize("spoil, message", BAD_WTALC.values(), ids=BAD_WTALC)
+def test_bad_wtalc(tmp_path, spoil, message):
+    raw_folders.write_wtalc(tmp_path)
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=message):
+        discover(tmp_path)
+
+
+def test_w_talc_without_segments_has_the_stated_labels(tmp_path):
+    raw_folders.write_wtalc(tmp_path)
+    remove("segments")(tmp_path)
+    videos = discover(tmp_path).videos
+    assert [v.labels for v in videos][:2] == [("Jump",), ("Jump", "Run")]
+    assert not any(v.segments for v in videos)
+
+
+def test_stated_labels_that_differ_are_noted(tmp_path):
+    raw_folders.write_wtalc(tmp_path)
+    column("labels_all", 0, [b"Run"])(tmp_path)
+    source = discover(tmp_path)
+    assert source.videos[1].labels == ("Jump", "Run")
+    note = "labels Run stated, Run and Jump taken from its segments"
+    assert source.notes == (("b_many", note),)
+
+
+# === Archives ===
+
+
+def test_archives_of_one_array_in_a_group(tmp_path):
+    """As ActivityNet's own features are: v_VIDEO/c3d_features."""
+    values = np.ones((3, 4), np.float32)
+    with h5py.File(tmp_path / "sub_activitynet.h5", "w") as file:
+        file["v_a/c3d_features"] = values
+    (tmp_path / "labels.csv").write_text("video_id,labels\na,Run\n")
+    (video,) = discover(tmp_path).videos
+    (place,) = video.feature_files
+    assert str(place) == f"{tmp_path}/sub_activitynet.h5[v_a/c3d_features]"
+    np.testing.assert_array_equal(place.content()[0], values)
+
+
+@pytest.mark.parametrize("key", ["features", "feats", "joined", "arr_0"])
+def test_npz_of_one_video_and_array(tmp_path, key):
+    np.savez_compressed(tmp_path / "a.npz", **{key: np.ones((3, 4))})
+    (tmp_path / "labels.csv").write_text("video_id,labels\na,Run\n")
+    (video,) = discover(tmp_path).videos
+    (place,) = video.feature_files
+    assert place.header() == ((3, 4), np.float64)
+    np.testing.assert_array_equal(place.content()[0], np.ones((3, 4)))
+
+
+def npz(**arrays):
+    def write(root):
+        for name, content in arrays.items():
+            np.savez(root / f"{name}.npz", **content)
+
+    return write
+
+
+def repeat(root):
+    with zipfile.ZipFile(root / "i3d.npz", "w") as file:
+        file.writestr("a.npy", b"")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.npy", b"")
+
+
+ONE = np.ones((2, 4), np.float32)
+BAD_ARCHIVES = {
+    "no archive": (
+        lambda root: (root / "i3d.npz").write_bytes(b"PK"),
+        "i3d.npz cannot be read .BadZipFile",
+    ),
+    "no HDF5": (
+        lambda root: (root / "i3d.h5").write_bytes(b"HDF"),
+        "i3d.h5 cannot be read",
+    ),
+    "in two": (
+        npz(x={"a": ONE, "b": ONE}, y={"a": ONE, "c": ONE}),
+        r"y.npz\[a\] and .*x.npz\[a\] are both features of video 'a'",
+    ),
+    "twice in one": (repeat, "i3d.npz: video 'a' is there twice"),
+    "three arrays": (
+        npz(x={f"a/{part}": ONE for part in ("rgb", "flow", "audio")}),
+        "x.npz: video 'a' has the arrays audio and flow and rgb; one is",
+    ),
+    "flow missing": (
+        npz(x={"a/rgb": ONE, "b/rgb": ONE, "b/flow": ONE}),
+        r"x.npz\[a/flow\] is missing, the features of video 'a'",
+    ),
+    "split and others": (
+        npz(train={"a": ONE, "b": ONE}, more={"c": ONE, "d": ONE}),
+        "files of train or test and others",
+    ),
+    "joined and halves": (
+        npz(x={"a": ONE, "b/rgb": ONE, "b/flow": ONE}),
+        r"joined features, x.npz\[{}\], and halves, x.npz\[{}/(rgb|flow)",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "spoil, message", BAD_ARCHIVES.values(), ids=BAD_ARCHIVES
+)
+def test_bad_archives(tmp_path, spoil, message):
+    (tmp_path / "labels.csv").write_text("video_id,labels\na,Run\n")
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=message):
+        discover(tmp_path)
+
+
+# === Fuzz ===
+
+LINES = st.text(alphabet="ab01.-,;: \t\n\"'\ufeff\xe9e+naif", max_size=80)
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=4)
+    | st.sampled_from(["database", "annotations", "segment", "label", "9.5"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(
+                ["database", "annotations", "segment", "label", "subset", "fps"]
+                + ["duration", "frame", "v"]
+            ),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=20,
+)
+VIDEO = st.fixed_dictionaries(
+    {
+        "subset": ANY_JSON | st.sampled_from(["test", "training"]),
+        "annotations": ANY_JSON
+        | st.lists(
+            st.fixed_dictionaries(
+                {"label": ANY_JSON, "segment": st.lists(ANY_JSON, max_size=3)}
+            ),
+            max_size=3,
+        ),
+    },
+    optional={"duration": ANY_JSON, "fps": ANY_JSON, "frame": ANY_JSON},
+)
+DATABASE = st.fixed_dictionaries(
+    {"database": st.dictionaries(st.text(max_size=3), VIDEO, max_size=3)}
+)
+FUZZ = settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def read_or_refuse(path):
+    """Reads annotations; whatever comes of it is usable, or one line."""
+    for policy in ("error", "skip", "keep"):
+        try:
+            videos, bad = labels.read_annotations(path, policy)
+        except InputError as error:
+            assert str(error).startswith(str(path))
+            # command_line joins the lines that other people's messages have.
+            continue
+        assert videos and (policy != "error" or not bad)
+        for video in videos.values():
+            assert all(
+                0 <= s[0] <= s[1] or policy == "keep" for s in video.segments
+            )
+            assert np.isfinite([s[:2] for s in video.segments]).all()
+
+
+@FUZZ
+@given(content=ANY_JSON | DATABASE)
+def test_any_json_is_read_or_refused(tmp_path, content):
+    path = tmp_path / "gt.json"
+    path.write_text(json.dumps(content))
+    read_or_refuse(path)
+
+
+@FUZZ
+@given(text=LINES | LINES.map("video_id,labels,fps\n".__add__))
+def test_any_table_is_read_or_refused(tmp_path, text):
+    path = tmp_path / "labels.csv"
+    path.write_text(text, encoding="utf-8")
+    read_or_refuse(path)
+
+
+@FUZZ
+@given(text=LINES)
+def test_any_class_file_is_read_or_refused(tmp_path, text):
+    (tmp_path / "Run_val.txt").write_text(text, encoding="utf-8")
+    read_or_refuse(tmp_path)
+
+
+ITEM = st.recursive(
+    st.none() | st.integers(-5, 2**40) | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | inner.map(lambda item: (item,))
+        | st.lists(inner, max_size=3).map(raw_folders.objects)
+        | st.lists(st.floats(), max_size=3).map(np.array)
+    ),
+    max_leaves=8,
+)
+
+
+@FUZZ
+@given(
+    name=st.sampled_from(["segments", "labels", "labels_all", "subset"]),
+    items=st.lists(ITEM, min_size=4, max_size=4),
+)
+def test_any_arrays_are_read_or_refused(tmp_path, name, items):
+    raw_folders.save_wtalc_annotations(tmp_path, VIDEOS)
+    array = raw_folders.objects(items)
+    np.save(tmp_path / f"{name}.npy", array, allow_pickle=True)
+    read_or_refuse(tmp_path)
 
 
 # === The annotations that are in circulation ===

@@ -134,15 +134,28 @@ def _digest(path):
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _drift(videos, measured):
-    """A line on features that last longer or shorter than their videos."""
-    ratios = [
+def length_ratios(videos, measured):
+    """How long features last to the annotated duration, where there is one.
+
+    Args:
+        videos: layouts.SourceVideos.
+        measured: dict video id -> features.Measured.
+
+    Returns:
+        list of ratios, 1 for equal lengths.
+    """
+    return [
         measured[v.video_id].num_snippets
         * v.frames_per_snippet
         / (v.fps * v.duration)
         for v in videos
         if v.duration
     ]
+
+
+def _drift(videos, measured):
+    """A line on features that last longer or shorter than their videos."""
+    ratios = length_ratios(videos, measured)
     off = sum(abs(ratio - 1) > 0.1 for ratio in ratios)
     if not off:
         return []
