@@ -470,7 +470,9 @@ def test_a_joint_file_that_runs_code_is_refused(tmp_path, run_command):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "JOINTFeatures.npy holds 'posix.system'" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+    # Libraries make folders of their own in the home.
+    found = {path.name for path in tmp_path.iterdir()}
+    assert "raw" in found and not found & {"it_ran", "records"}
 
 
 class Touch:

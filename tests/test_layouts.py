@@ -614,7 +614,7 @@ BAD_WTALC = {
         shorten("videoname"),
         "JOINTFeatures.npy is of 4 videos, but .*videoname.npy of 3",
     ),
-    "duplicate": (column("videoname", 1, b"b_many"), r"npy.\[1\]: .*'b_many'"),
+    "duplicate": (column("videoname", 1, b"b_many"), r"npy\[1\]: .*'b_many'"),
     "unequal": (
         column("labels", 0, [b"Run"]),
         r"'b_many' .index 0. has 2 segments in segments.npy, but 1 labels",
