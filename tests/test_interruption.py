@@ -170,7 +170,11 @@ def test_workers_end_with_the_command(tmp_path):
         command.send_signal(signal.SIGKILL)
         command.wait()
     pids = [int(path.name.removeprefix("pid")) for path in workers]
-    assert wait_for(lambda: not any(map(is_running, pids)))
+    try:
+        assert wait_for(lambda: not any(map(is_running, pids)), 20)
+    finally:
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
 
 
 def wait_for(condition, seconds=120):

@@ -35,7 +35,7 @@ _NAMES = {
     "numpy.core.multiarray scalar": "scalar",
     "numpy._core.multiarray scalar": "scalar",
 }
-_MOST_TEXT = 2**16  # bytes; what is longer is an array's and stays in the file
+_MOST_TEXT = 2**10  # bytes; what is longer is an array's and stays in the file
 _MOST_LINE = 256  # bytes of a name
 
 
