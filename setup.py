@@ -21,6 +21,7 @@ setup(
     packages=[
         *("tfwstal", "tfwstal.configs", "tfrecords_tools"),
         *("tfrecords_tools.labels", "tfrecords_tools.layouts"),
+        "tfrecords_tools.object_arrays",
     ],
     # The recipes lie at the top of the checkout and inside the package once
     # installed; `--flagfile=configs/x.flags` finds them in either place.

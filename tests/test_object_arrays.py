@@ -180,6 +180,7 @@ TRICKS = {
     "persistent id": b"Pmine\n.",
     # names that only look like NumPy's
     "other function": b"cnumpy.core.multiarray\nfromfile\n.",
+    "escape": b"c\\\\umpy\nndarray\n.",
     "attribute": b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__init__\x93.",
     "name of a number": b"\x80\x04K\x01K\x02\x93.",
     # NumPy's own, misused

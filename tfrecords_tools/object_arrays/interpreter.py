@@ -1,30 +1,17 @@
-"""Object arrays in .npy files, read without running what the file asks for.
-
-NumPy stores an object array as a pickle, and a pickle is a program: with
-`np.load(allow_pickle=True)` a downloaded file can call whatever it names. Here
-that program is read by an interpreter of our own that knows numbers, text,
-lists, tuples and NumPy arrays. It imports nothing and calls nothing; a name
-that is not NumPy's own for an array is refused. The values of an array stay in
-the file until they are asked for, so that one video is held at a time, of
-however many GB.
+"""Runs the pickle of an object array on values that can do no harm.
 
 The instructions are those that NumPy 1 and 2, on Python 2 and 3, write:
 https://github.com/python/cpython/blob/main/Lib/pickletools.py
 """
 
 import dataclasses
-import hashlib
 import math
-import os
-import pathlib
 import pickletools
 import re
-import struct
 
 import numpy as np
 
-from tfwstal import features
-from tfwstal.errors import InputError
+from tfrecords_tools.object_arrays.pickled_array import PickledArray
 
 # NumPy 2 moved numpy.core to numpy._core.
 _NAMES = {
@@ -39,117 +26,11 @@ _MOST_TEXT = 2**10  # bytes; what is longer is an array's and stays in the file
 _MOST_LINE = 256  # bytes of a name
 
 
-@dataclasses.dataclass
-class PickledArray:
-    """An array inside an object array's file.
-
-    Attributes:
-        path: the .npy file.
-        key: its place in the object array.
-        shape: of the array.
-        dtype: of the array; of kind "O" for an array of objects.
-        fortran: whether the first axis changes fastest.
-        offset: where its values begin in the file; None for objects.
-        objects: the objects, flat; None for an array of values.
-    """
-
-    path: pathlib.Path
-    key: int | None = None
-    shape: tuple[int, ...] | None = None
-    dtype: np.dtype | None = None
-    fortran: bool = False
-    offset: int | None = None
-    objects: tuple | None = None
-
-    def __str__(self):
-        return f"{self.path}[{self.key}]"
-
-    def header(self):
-        """Shape and dtype."""
-        return self.shape, self.dtype
-
-    def content(self):
-        """Reads the array.
-
-        Returns:
-            the values, and the sha256 of their bytes as the file has them.
-
-        Raises:
-            InputError: if the file has changed or cannot be read.
-        """
-        size = math.prod(self.shape) * self.dtype.itemsize
-        try:
-            with open(self.path, "rb") as file:
-                file.seek(self.offset)
-                raw = file.read(size)
-        except OSError as error:
-            raise InputError(
-                f"{self.path} cannot be read ({error.strerror})"
-            ) from None
-        if len(raw) < size:
-            raise InputError(f"{self} is truncated; copy the file again")
-        flat = np.frombuffer(raw, self.dtype)
-        values = flat.reshape(self.shape, order="F" if self.fortran else "C")
-        return values, hashlib.sha256(raw).hexdigest()
-
-
-def read(path):
-    """Reads an array of any kind, without its inner arrays' values.
-
-    Args:
-        path: a .npy file.
-
-    Returns:
-        list of its elements in flat order: numbers, text as str or bytes,
-        lists, tuples, PickledArrays.
-
-    Raises:
-        InputError: if the file is no whole .npy, or its pickle holds anything
-            else.
-    """
-    path = pathlib.Path(path)
-    try:
-        with open(path, "rb") as file:
-            shape, dtype = features.read_npy_header(path, file)
-            if not dtype.hasobject:
-                file.seek(0)
-                return np.load(file, allow_pickle=False).ravel().tolist()
-            size = os.fstat(file.fileno()).st_size
-            found = _Interpreter(path, _Bounded(file, size)).run()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except _Refused as error:
-        raise InputError(
-            f"{path} {error}, which is not loaded from data; only NumPy "
-            "arrays, lists, text and numbers are"
-        ) from None
-    # What the interpreter's and NumPy's parts raise of damaged files.
-    except (
-        ValueError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-        MemoryError,
-        struct.error,
-    ) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(
-            f"{path} is damaged ({reason:.80}); copy it again"
-        ) from None
-    if found.objects is None or math.prod(shape) != len(found.objects):
-        raise InputError(f"{path} is damaged (its size); copy it again")
-    for key, item in enumerate(found.objects):
-        if isinstance(item, PickledArray):
-            item.key = key
-    return list(found.objects)
-
-
-class _Refused(Exception):
+class Refused(Exception):
     """What a file holds that it should not, as the end of a sentence."""
 
 
-class _Bounded:
+class Bounded:
     """A file that does not make room for more bytes than it has."""
 
     def __init__(self, file, size):
@@ -160,7 +41,10 @@ class _Bounded:
         return self._file.read(min(count, self._size - self.tell()))
 
     def readline(self):
-        return self._file.readline(_MOST_LINE)
+        line = self._file.readline(_MOST_LINE)
+        if b"\\" in line:  # pickletools would interpret it, and warn
+            raise Refused("holds a backslash in a name")
+        return line
 
 
 class _Name(str):
@@ -182,7 +66,7 @@ class _Dtype:
     dtype: np.dtype | None = None
 
 
-class _Interpreter:
+class Interpreter:
     """Runs one pickle's program on values that can do no harm."""
 
     def __init__(self, path, file):
@@ -199,10 +83,10 @@ class _Interpreter:
             elif opcode.name in _STEPS:
                 _STEPS[opcode.name](self, argument)
             elif opcode.name not in ("PROTO", "FRAME", "STOP"):
-                raise _Refused(f"holds the pickle instruction {opcode.name}")
+                raise Refused(f"holds the pickle instruction {opcode.name}")
         found = self._stack.pop()
         if not isinstance(found, PickledArray) or found.shape is None:
-            raise _Refused("holds a pickle that is no array")
+            raise Refused("holds a pickle that is no array")
         return found
 
     def _bytes(self, argument):
@@ -247,7 +131,7 @@ class _Interpreter:
 
     def _extend(self, items):
         if type(self._stack[-1]) is not list:
-            raise _Refused("appends to what is no list")
+            raise Refused("appends to what is no list")
         self._stack[-1].extend(items)
 
     def _put(self, index):
@@ -262,16 +146,16 @@ class _Interpreter:
         if name is None:
             parts = self._pop(2)
             if not all(type(part) is str for part in parts):
-                raise _Refused("holds a name that is no text")
+                raise Refused("holds a name that is no text")
             name = " ".join(parts)
         if name not in _NAMES:
-            raise _Refused(f"holds {name.replace(' ', '.')[:80]!r}")
+            raise Refused(f"holds {name.replace(' ', '.')[:80]!r}")
         self._stack.append(_Name(_NAMES[name]))
 
     def _reduce(self, _):
         function, arguments = self._pop(2)
         if type(function) is not _Name or type(arguments) is not tuple:
-            raise _Refused("holds the call of something unknown")
+            raise Refused("holds the call of something unknown")
         if function == "dtype":
             made = _Dtype(_code(arguments[0]))
         elif function == "reconstruct" and arguments[0] == "ndarray":
@@ -279,22 +163,22 @@ class _Interpreter:
         elif function == "scalar":
             kind, raw = arguments
             if type(kind) is not _Dtype or kind.dtype is None:
-                raise _Refused("holds a number without a dtype")
+                raise Refused("holds a number without a dtype")
             made = np.frombuffer(raw, kind.dtype).tolist()[0]
         else:
-            raise _Refused(f"holds a call of {str(function)!r}")
+            raise Refused(f"holds a call of {str(function)!r}")
         self._stack.append(made)
 
     def _build(self, _):
         made, state = self._pop(2)
         if type(state) is not tuple:
-            raise _Refused("sets the attributes of an object")
+            raise Refused("sets the attributes of an object")
         if type(made) is _Dtype and made.dtype is None:
             made.dtype = _dtype(made.code, state)
         elif type(made) is PickledArray and made.shape is None:
             _fill(made, state)
         else:
-            raise _Refused("sets the attributes of an object")
+            raise Refused("sets the attributes of an object")
         self._stack.append(made)
 
 
@@ -311,24 +195,24 @@ _STEPS = {
     "NONE": lambda self, _: self._stack.append(None),
     "NEWTRUE": lambda self, _: self._stack.append(True),
     "NEWFALSE": lambda self, _: self._stack.append(False),
-    "MARK": _Interpreter._mark,
-    "EMPTY_LIST": _Interpreter._push_list,
-    "APPEND": _Interpreter._append,
-    "APPENDS": _Interpreter._appends,
+    "MARK": Interpreter._mark,
+    "EMPTY_LIST": Interpreter._push_list,
+    "APPEND": Interpreter._append,
+    "APPENDS": Interpreter._appends,
     "EMPTY_TUPLE": lambda self, _: self._push_tuple(0),
     "TUPLE1": lambda self, _: self._push_tuple(1),
     "TUPLE2": lambda self, _: self._push_tuple(2),
     "TUPLE3": lambda self, _: self._push_tuple(3),
     "TUPLE": lambda self, _: self._push_tuple(None),
-    "BINPUT": _Interpreter._put,
-    "LONG_BINPUT": _Interpreter._put,
-    "MEMOIZE": _Interpreter._put,
-    "BINGET": _Interpreter._get,
-    "LONG_BINGET": _Interpreter._get,
-    "GLOBAL": _Interpreter._global,
-    "STACK_GLOBAL": _Interpreter._global,
-    "REDUCE": _Interpreter._reduce,
-    "BUILD": _Interpreter._build,
+    "BINPUT": Interpreter._put,
+    "LONG_BINPUT": Interpreter._put,
+    "MEMOIZE": Interpreter._put,
+    "BINGET": Interpreter._get,
+    "LONG_BINGET": Interpreter._get,
+    "GLOBAL": Interpreter._global,
+    "STACK_GLOBAL": Interpreter._global,
+    "REDUCE": Interpreter._reduce,
+    "BUILD": Interpreter._build,
 }
 
 
@@ -336,9 +220,9 @@ def _code(value):
     """A dtype's code, "f4", as the pickle has it."""
     code = value.decode("ascii") if isinstance(value, bytes) else value
     if type(code) is not str:
-        raise _Refused("holds a dtype that is no text")
+        raise Refused("holds a dtype that is no text")
     if not re.fullmatch(r"[fiubSUO]\d{1,6}", code):
-        raise _Refused(f"holds a dtype like {str(code)[:40]!r}")
+        raise Refused(f"holds a dtype like {str(code)[:40]!r}")
     return code
 
 
@@ -351,7 +235,7 @@ def _dtype(code, state):
     order, extra = state[1], state[2:5]
     order = order.decode("ascii") if isinstance(order, bytes) else order
     if order not in ("<", ">", "|", "=") or extra != (None, None, None):
-        raise _Refused(f"holds a dtype like {code} with parts")
+        raise Refused(f"holds a dtype like {code} with parts")
     if code[0] in "SU":  # "U31" is of 31 characters, whatever the state says
         return np.dtype(order + code)
     return np.dtype("O") if code[0] == "O" else np.dtype(order + code)
@@ -361,12 +245,12 @@ def _fill(array, state):
     """Sets an array's (version, shape, dtype, order, values)."""
     _, shape, kind, fortran, values = state
     if type(shape) is not tuple or type(kind) is not _Dtype:
-        raise _Refused("holds a damaged array")
+        raise Refused("holds a damaged array")
     if len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
-        raise _Refused("holds an array of no possible shape")
+        raise Refused("holds an array of no possible shape")
     dtype = kind.dtype
     if dtype is None:
-        raise _Refused("holds an unfinished dtype")
+        raise Refused("holds an unfinished dtype")
     size = math.prod(shape)
     if dtype.hasobject:
         whole = type(values) is list and len(values) == size
@@ -376,5 +260,5 @@ def _fill(array, state):
         whole = type(values) is _Bytes and values.size == size * dtype.itemsize
         array.offset = values.offset if whole else None
     if not whole:
-        raise _Refused(f"holds an array of {shape} {dtype} without its values")
+        raise Refused(f"holds an array of {shape} {dtype} without its values")
     array.shape, array.dtype, array.fortran = shape, dtype, bool(fortran)
