@@ -19,11 +19,10 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=[
-        "tfwstal",
-        "tfwstal.average_precision",
-        "tfwstal.configs",
-        "tfrecords_tools",
-        "tfrecords_tools.inspect",
+        *("tfwstal", "tfwstal.average_precision", "tfwstal.configs"),
+        *("tfrecords_tools", "tfrecords_tools.inspect"),
+        *("tfrecords_tools.labels", "tfrecords_tools.layouts"),
+        "tfrecords_tools.object_arrays",
     ],
     # The recipes lie at the top of the checkout and inside the package once
     # installed; `--flagfile=configs/x.flags` finds them in either place.
@@ -39,6 +38,7 @@ setup(
         "tensorboard>=2.15",
         "matplotlib>=3.8",
         "tqdm>=4.66.1",
+        "h5py>=3.14",
     ],
     extras_require={
         # gpu, serving and beam are what users asked to have at hand;

@@ -1,5 +1,6 @@
 """convert: raw folders -> records, read back; and everything it refuses."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -7,13 +8,14 @@ import pathlib
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import raw_folders
 import tensorflow as tf
 from raw_folders import REAL_DATA, VIDEOS, WIDTH, save, write_acmnet
 
-from tfrecords_tools import convert, shards
+from tfrecords_tools import convert, shards, verification
 from tfwstal import dataset_info, schema
 from tfwstal.config import Config
 from tfwstal.errors import InputError
@@ -50,6 +52,20 @@ def metadata(folder):
     return json.loads((folder / "metadata.json").read_text())
 
 
+NEWER = [
+    raw_folders.write_activitynet,
+    raw_folders.write_actionformer,
+    raw_folders.write_wtalc,
+    raw_folders.write_npz,
+    raw_folders.write_npz_streams,
+    raw_folders.write_npz_of_one_video,
+    raw_folders.write_hdf5,
+    raw_folders.write_hdf5_groups,
+    raw_folders.write_hdf5_files,
+    raw_folders.write_hdf5_splits,
+]
+
+
 @pytest.mark.parametrize(
     "write",
     [
@@ -58,12 +74,13 @@ def metadata(folder):
         raw_folders.write_folders,
         raw_folders.write_joined,
         raw_folders.write_flat,
+        *NEWER,
     ],
 )
 def test_round_trip(tmp_path, write):
     features = write(tmp_path / "raw")
-    folder = run(tmp_path)
-    has_segments = (tmp_path / "raw" / "gt.json").exists()
+    folder = run(tmp_path, verify=True)
+    has_segments = not (tmp_path / "raw" / "labels.csv").exists()
     info = dataset_info.read(folder)
     assert info.classes == ("Jump", "Run")
     assert (info.name, info.feature_dim) == ("records", WIDTH)
@@ -186,6 +203,79 @@ def test_streams_that_differ_by_one_are_cut(tmp_path, capsys):
     video, _ = read(folder, "train")[1]
     np.testing.assert_array_equal(video["features"], features["b_many"][:4])
     assert "streams cut by one snippet: 1" in capsys.readouterr().out
+
+
+def edit_record(folder, key, change):
+    """Has `change` edit the feature `key` of a shard's first record."""
+    path = folder / "records-train.tfrecord-00000-of-00001"
+    size = path.stat().st_size
+    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    example = tf.train.Example.FromString(records[0])
+    change(example.features.feature[key])
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in [example.SerializeToString(), *records[1:]]:
+            writer.write(record)
+    assert path.stat().st_size == size  # or else the size would tell
+
+
+def flip(values):
+    """Changes the last bit of the first byte, or of the first number."""
+    first = values[0]
+    whole = isinstance(first, int)
+    values[0] = first ^ 1 if whole else bytes([first[0] ^ 1]) + first[1:]
+
+
+CHANGES = {
+    schema.FEATURES: lambda f: flip(f.bytes_list.value),
+    schema.MEDIA_ID: lambda f: flip(f.bytes_list.value),
+    schema.LABEL_INDEX: lambda f: flip(f.int64_list.value),
+    schema.LABEL_STRING: lambda f: flip(f.bytes_list.value),
+    schema.SEGMENT_START: lambda f: flip(f.int64_list.value),
+    schema.SEGMENT_END: lambda f: flip(f.int64_list.value),
+    schema.SEGMENT_STRING: lambda f: flip(f.bytes_list.value),
+    schema.FRAMES_PER_SNIPPET: lambda f: flip(f.int64_list.value),
+    schema.FPS: lambda f: f.float_list.value.__setitem__(0, 25.000002),
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_verify_finds_one_changed_bit(tmp_path, monkeypatch, key):
+    write_acmnet(tmp_path / "raw")
+    write_all = shards.write_all
+
+    def write_and_spoil(tasks, folder, *rest):
+        written = write_all(tasks, folder, *rest)
+        edit_record(folder, key, CHANGES[key])
+        return written
+
+    monkeypatch.setattr(shards, "write_all", write_and_spoil)
+    message = f"records-train.*: {key} of video 'a_one' is not"
+    with pytest.raises(InputError, match=message):
+        run(tmp_path, verify=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["raw"]
+    run(tmp_path)  # without --verify nobody looks
+
+
+def test_verify_finds_damage_and_lost_records(tmp_path):
+    write_acmnet(tmp_path / "raw")
+    folder = run(tmp_path)
+    source = convert.layouts.discover(
+        Config(features_dir=str(tmp_path / "raw"))
+    )
+    measured = convert.measure(source.videos)
+    items = [(v, measured[v.video_id].num_snippets) for v in source.videos]
+    tasks = shards.plan("records", items, 4 * WIDTH, 0)
+    arguments = (folder, source.classes, "float32")
+    verification.verify(tasks, *arguments)
+    less = dataclasses.replace(tasks[0], videos=tasks[0].videos[:1])
+    with pytest.raises(InputError, match="test.*does not hold 1 videos"):
+        verification.verify([less], *arguments)
+    path = folder / tasks[1].name
+    damaged = bytearray(path.read_bytes())
+    damaged[-20] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match="train.*: record 1 reads otherwise"):
+        verification.verify(tasks, *arguments)
 
 
 @pytest.mark.parametrize("dtype", ["<f8", ">f4", "<f2"])
@@ -316,6 +406,136 @@ def test_bad_features(tmp_path, damage, message):
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]
 
 
+def in_npz(values):
+    def spoil(raw):
+        arrays = dict(np.load(raw / "i3d.npz"))
+        np.savez(raw / "i3d.npz", **arrays | {"a_one": values})
+
+    return spoil
+
+
+def in_hdf5(values):
+    def spoil(raw):
+        with h5py.File(raw / "i3d.h5", "a") as file:
+            del file["a_one"]
+            file["a_one"] = values
+
+    return spoil
+
+
+def in_wtalc(values):
+    def spoil(raw):
+        path = raw / "Thumos14reduced-I3D-JOINTFeatures.npy"
+        arrays = np.load(path, allow_pickle=True)
+        arrays[1] = values
+        np.save(path, arrays, allow_pickle=True)
+
+    return spoil
+
+
+INSIDE = {
+    "npz": (raw_folders.write_npz, in_npz, r"i3d.npz\[a_one\]"),
+    "hdf5": (raw_folders.write_hdf5, in_hdf5, r"i3d.h5\[a_one\]"),
+    "wtalc": (raw_folders.write_wtalc, in_wtalc, r"JOINTFeatures.npy\[1\]"),
+}
+BAD_ARRAYS = {
+    "width": (np.zeros((1, 4), "f4"), " .*features wide"),
+    "1-D": (np.zeros(6, "f4"), r" has the shape \(6,\)"),
+    "no snippet": (np.zeros((0, 6), "f4"), r" has the shape \(0, 6\)"),
+    "integers": (np.zeros((1, 6), "i4"), " is of int32"),
+    "NaN": (np.full((1, 6), np.nan, "f4"), ": of 6 values 6 .*are NaN"),
+}
+
+
+@pytest.mark.parametrize("values, message", BAD_ARRAYS.values(), ids=BAD_ARRAYS)
+@pytest.mark.parametrize("inside", INSIDE.values(), ids=INSIDE)
+def test_bad_features_inside_a_file(tmp_path, inside, values, message):
+    write, spoiled, place = inside
+    write(tmp_path / "raw")
+    spoiled(values)(tmp_path / "raw")
+    if "wide" in message:  # either may be the one that is compared
+        place = ""
+    with pytest.raises(InputError, match=place + message) as error:
+        run(tmp_path)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["raw"]
+
+
+def test_a_joint_file_that_runs_code_is_refused(tmp_path, run_command):
+    raw_folders.write_wtalc(tmp_path / "raw")
+    in_wtalc(Touch())(tmp_path / "raw")
+    done = run_command(
+        "tfrecords_tools.convert", "--features_dir=raw", "--output_dir=records"
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "JOINTFeatures.npy holds 'posix.system'" in done.stderr
+    # Libraries make folders of their own in the home.
+    found = {path.name for path in tmp_path.iterdir()}
+    assert "raw" in found and not found & {"it_ran", "records"}
+
+
+class Touch:
+    def __reduce__(self):
+        return os.system, ("touch it_ran",)
+
+
+def test_sha256_of_arrays_inside_files(tmp_path):
+    features = raw_folders.write_wtalc(tmp_path / "raw")
+    found = metadata(run(tmp_path))["provenance"]
+    name = "Thumos14reduced-I3D-JOINTFeatures.npy"
+    assert found["sha256"] == {
+        f"{name}[{index}]": hashlib.sha256(values.tobytes()).hexdigest()
+        for index, values in enumerate(features.values())
+    }
+    folder = tmp_path / "raw" / "Thumos14reduced-Annotations"
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+    ]
+    digest = hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert found["annotations"] == {"file": folder.name, "sha256": digest}
+
+
+def test_notes_are_told_and_kept(tmp_path, capsys):
+    raw_folders.write_wtalc(tmp_path / "raw")
+    path = tmp_path / "raw/Thumos14reduced-Annotations/labels_all.npy"
+    stated = np.load(path, allow_pickle=True)
+    stated[1] = [b"Run"]
+    np.save(path, stated, allow_pickle=True)
+    found = metadata(run(tmp_path))["provenance"]
+    note = "labels Run stated, Jump taken from its segments"
+    assert found["notes"] == [{"video": "a_one", "note": note}]
+    printed = capsys.readouterr().out
+    assert "videos with notes: 1" in printed and f"a_one: {note}" in printed
+
+
+def test_actionformer_seconds(tmp_path):
+    """Step 4 at 30 frames per second: 2/15 s a snippet, and 0.16 s at 25."""
+    videos = {
+        "fast": ("train", 75, [(9.0, 10.0, "Run")]),
+        "slow": ("test", 75, [(11.0, 12.0, "Run")]),
+    }
+    raw = tmp_path / "raw"
+    raw_folders.write_actionformer(raw, videos)
+    path = raw / "annotations/thumos14.json"
+    truth = json.loads(path.read_text())
+    truth["database"]["fast"].update(fps=30.0, duration=10.0)
+    truth["database"]["slow"].update(fps=25.0, duration=12.0)
+    path.write_text(json.dumps(truth))
+    folder = run(tmp_path, frames_per_snippet=4)
+    found = {
+        video["video_id"].numpy().decode(): float(video["seconds_per_snippet"])
+        for split in ("train", "test")
+        for video, _ in read(folder, split)
+    }
+    # 75 snippets: as long as the videos.
+    assert found == pytest.approx({"fast": 10 / 75, "slow": 12 / 75})
+    with pytest.raises(InputError, match="4.00 times.* step of 4 frames"):
+        run(tmp_path, "other")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["raw", "records"]
+
+
 def test_too_large_for_float16(tmp_path):
     write_acmnet(tmp_path / "raw")
     spoil(np.full((1, 6), 1e5, "f4"))(tmp_path / "raw")
@@ -398,9 +618,10 @@ def test_duration_that_does_not_fit_is_told(tmp_path, capsys):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_opens_with_tfds(tmp_path):
+@pytest.mark.parametrize("write", [write_acmnet, *NEWER])
+def test_opens_with_tfds(tmp_path, write):
     tfds = pytest.importorskip("tensorflow_datasets")
-    features = write_acmnet(tmp_path / "raw")
+    features = write(tmp_path / "raw")
     folder = run(tmp_path, "my-records.v1", num_shards=2)
     builder = tfds.builder_from_directory(str(folder))
     assert builder.info.splits["train"].num_examples == 2

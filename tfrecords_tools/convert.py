@@ -15,12 +15,13 @@ its name when it is whole. The same data give the same bytes.
 import dataclasses
 import pathlib
 import re
+import statistics
 import time
 
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfrecords_tools import layouts, provenance, shards
+from tfrecords_tools import layouts, provenance, shards, verification
 from tfwstal import command_line, features
 from tfwstal.annotations import BadSegment, Segment
 from tfwstal.dataset_info import DatasetInfo
@@ -36,10 +37,14 @@ def main(config):
     shards.check_replaceable(output_dir, config.overwrite)
     source = layouts.discover(config)
     measured = measure(source.videos)
+    if source.layout == "actionformer":
+        check_time_scale(source, measured)
     videos, bad = check_segments(source, measured, config.bad_segments)
     info = _write(config, name, output_dir, source, videos, measured, bad)
     seconds = time.monotonic() - started
     print(provenance.summary(info, source, measured, bad, output_dir, seconds))
+    if config.verify:
+        print(f"verified: {len(videos)} records are their sources bit for bit")
 
 
 def measure(videos):
@@ -63,6 +68,31 @@ def measure(videos):
                 "features of the same network"
             )
     return measured
+
+
+def check_time_scale(source, measured):
+    """Refuses frame rates and steps that do not give the videos' durations.
+
+    ActionFormer's and OpenTAD's annotations state the frame rate of the
+    videos, but the features' step stands in their configurations only, and
+    features may be of another rate.
+
+    Raises:
+        InputError: if the features last over 10 % more or less than their
+            videos, in the median.
+    """
+    ratios = provenance.length_ratios(source.videos, measured)
+    if not ratios or abs(statistics.median(ratios) - 1) <= 0.1:
+        return
+    ratio = statistics.median(ratios)
+    step = source.videos[0].frames_per_snippet
+    raise InputError(
+        f"{source.annotations}: with its frame rates and "
+        f"--frames_per_snippet={step} the features last {ratio:.2f} times as "
+        f"long as their videos (median); a step of {step / ratio:.3g} frames "
+        "would fit. Give --frames_per_snippet, or, if all features are of one "
+        "frame rate, --layout=folders --fps=RATE"
+    )
 
 
 def check_segments(source, measured, bad_segments):
@@ -142,6 +172,10 @@ def _write(config, name, output_dir, source, videos, measured, bad):
                 ),
             )
             info.write(folder)
+            if config.verify:
+                verification.verify(
+                    tasks, folder, source.classes, config.storage_dtype
+                )
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(

@@ -4,6 +4,7 @@ import hashlib
 import pathlib
 import statistics
 
+from tfrecords_tools.layouts.streams import JOINT
 from tfwstal.dataset_info import VERSION
 
 
@@ -24,7 +25,6 @@ def describe(features_dir, source, measured, bad, digests):
         dict that JSON can hold.
     """
     root = pathlib.Path(features_dir)
-    content = source.annotations.read_bytes()
     values = measured.values()
     return {
         "converter": f"tfrecords_tools.convert {VERSION}",
@@ -32,12 +32,13 @@ def describe(features_dir, source, measured, bad, digests):
         "features_dir": root.resolve().name,
         "annotations": {
             "file": source.annotations.name,
-            "sha256": hashlib.sha256(content).hexdigest(),
+            "sha256": _digest(source.annotations),
         },
         "classes_from": source.classes_from,
         "splits_from": source.splits_from,
         "counts": {
             "videos_left_out": len(source.left_out),
+            "videos_with_notes": len(source.notes),
             "segments_left_out": sum(not item.kept for item in bad),
             "bad_segments_kept": sum(item.kept for item in bad),
             "streams_cut_by_one_snippet": sum(m.cut for m in values),
@@ -46,6 +47,9 @@ def describe(features_dir, source, measured, bad, digests):
         "left_out": [
             {"video": video, "reason": reason}
             for video, reason in source.left_out
+        ],
+        "notes": [
+            {"video": video, "note": note} for video, note in source.notes
         ],
         "bad_segments": [
             {
@@ -58,7 +62,7 @@ def describe(features_dir, source, measured, bad, digests):
             for item in bad
         ],
         "sha256": {
-            path.relative_to(root).as_posix(): digest
+            _inside(root, path): digest
             for video in source.videos
             for path, digest in zip(
                 video.feature_files, digests[video.video_id], strict=True
@@ -100,6 +104,7 @@ def summary(info, source, measured, bad, output_dir, seconds):
         ),
     ]
     listed = [f"{video}: {reason}" for video, reason in source.left_out]
+    listed += [f"{video}: {note}" for video, note in source.notes]
     listed += [f"{b}{', kept' if b.kept else ', left out'}" for b in bad]
     lines += [f"  {line}" for line in listed[:10]]
     if listed[10:]:
@@ -108,15 +113,49 @@ def summary(info, source, measured, bad, output_dir, seconds):
     return "\n".join(lines)
 
 
-def _drift(videos, measured):
-    """A line on features that last longer or shorter than their videos."""
-    ratios = [
+def _inside(root, place):
+    """A file's path in the folder, with the key of an array inside it."""
+    if isinstance(place, pathlib.Path):
+        return place.relative_to(root).as_posix()
+    return f"{place.path.relative_to(root).as_posix()}[{place.key}]"
+
+
+def _digest(path):
+    """sha256 of a file; of a folder, of the lines that sha256sum prints."""
+    if path.is_file():
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    arrays = [p for p in path.glob("*.npy") if not p.stem.endswith(JOINT)]
+    is_wtalc = (path / "videoname.npy").is_file()
+    files = sorted(arrays if is_wtalc else path.rglob("*.txt"))
+    lines = [
+        f"{_digest(file)}  {file.relative_to(path).as_posix()}\n"
+        for file in files
+    ]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def length_ratios(videos, measured):
+    """How long features last to the annotated duration, where there is one.
+
+    Args:
+        videos: layouts.SourceVideos.
+        measured: dict video id -> features.Measured.
+
+    Returns:
+        list of ratios, 1 for equal lengths.
+    """
+    return [
         measured[v.video_id].num_snippets
         * v.frames_per_snippet
         / (v.fps * v.duration)
         for v in videos
         if v.duration
     ]
+
+
+def _drift(videos, measured):
+    """A line on features that last longer or shorter than their videos."""
+    ratios = length_ratios(videos, measured)
     off = sum(abs(ratio - 1) > 0.1 for ratio in ratios)
     if not off:
         return []

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import pathlib
 import shutil
+import threading
 
 import tensorflow as tf
 from tqdm import tqdm
@@ -103,7 +104,9 @@ def write_all(tasks, folder, classes, storage_dtype, workers):
             return [write_shard(t, *arguments, bar.update) for t in tasks]
         # Not fork: TensorFlow's threads do not survive it.
         pool = concurrent.futures.ProcessPoolExecutor(
-            workers, multiprocessing.get_context("spawn")
+            workers,
+            multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
         )
         try:
             futures = [pool.submit(write_shard, t, *arguments) for t in tasks]
@@ -117,6 +120,16 @@ def write_all(tasks, folder, classes, storage_dtype, workers):
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent():
+    """Ends a worker when the command was killed, which cannot tell it so."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def write_shard(task, folder, classes, storage_dtype, on_video=None):

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import pathlib
+import reprlib
 
 from tfwstal.average_precision import Detections, Instances
 from tfwstal.errors import InputError
@@ -43,12 +44,15 @@ class VideoAnnotation:
         subset: as the file spells it: "test", "Validation", ...
         duration: in seconds as the file has it, right or not; None if absent.
         segments: the actions, in the file's order.
+        fps: frames per second, from "fps" (ActionFormer) or from "frame" and
+            "duration" (OpenTAD); None where they do not tell.
     """
 
     video_id: str
     subset: str
     duration: float | None
     segments: tuple[Segment, ...]
+    fps: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,7 +99,20 @@ def read_ground_truth(path, bad_segments="error"):
         InputError: if the file is missing or malformed, or holds bad segments
             under "error". Names the first place and counts the others.
     """
-    database = _read_section(path, "database")
+    return parse_database(path, _read_section(path, "database"), bad_segments)
+
+
+def parse_database(path, database, bad_segments="error"):
+    """Parses what stands under "database" in a ground-truth file.
+
+    Args:
+        path: where it comes from, for messages.
+        database: dict video id -> {"subset", "duration", "annotations"}.
+        bad_segments: as for `read_ground_truth`.
+
+    Returns, raises:
+        as `read_ground_truth`.
+    """
     videos, bad, problems = {}, [], []
     for video_id, entry in database.items():
         try:
@@ -338,6 +355,7 @@ def _parse_video(video_id, entry):
         segments=tuple(
             _parse_annotation(i, item) for i, item in enumerate(annotations)
         ),
+        fps=_frame_rate(entry),
     )
 
 
@@ -346,6 +364,19 @@ def _parse_annotation(index, item):
         return Segment(_get(item, "label", str), *_segment(item))
     except _Malformed as error:
         raise _Malformed(f"annotation {index}: {error}") from None
+
+
+def _frame_rate(entry):
+    """Frames per second; None rather than an error, as few readers ask."""
+    try:
+        if "fps" in entry:
+            rate = _number(entry["fps"], "fps")
+        else:
+            frames = _number(entry.get("frame"), "frame")
+            rate = frames / _number(entry.get("duration"), "duration")
+    except (_Malformed, ZeroDivisionError):
+        return None
+    return rate if 1e-3 <= rate <= 1e6 else None
 
 
 def _parse_detection(entry):
@@ -418,7 +449,9 @@ def _number(value, name):
 
 
 def _short(value):
-    text = repr(value)
+    # The limits of reprlib: W-TALC's lists may hold one another many times.
+    plain = isinstance(value, (str, int, float))
+    text = repr(value) if plain else reprlib.repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 
 

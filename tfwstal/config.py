@@ -48,9 +48,10 @@ class Config:
     annotations: str = _flag(
         "",
         ("convert", "synthesize", "inspect"),
-        "Annotation file: gt.json (ActivityNet JSON) or labels.csv. convert "
-        "and inspect look for one in --features_dir by default; synthesize "
-        "follows the timeline of this file.",
+        "Annotation file: gt.json (ActivityNet JSON) or labels.csv; for "
+        "convert and inspect also a folder of W-TALC's .npy or THUMOS-14's "
+        "text files, which they look for in --features_dir by default; "
+        "synthesize follows the timeline of this file.",
     )
     classes: str = _flag(
         "",
@@ -110,7 +111,10 @@ class Config:
         "auto",
         ("convert", "inspect"),
         "How --features_dir is laid out; auto finds out.",
-        choices=("auto", "acmnet", "basnet", "folders"),
+        choices=(
+            *("auto", "acmnet", "basnet", "folders", "actionformer"),
+            *("wtalc", "npz", "hdf5"),
+        ),
     )
     dataset_name: str = _flag(
         "", ("convert",), "Name of the shards. Default: --output_dir's name."
@@ -144,6 +148,12 @@ class Config:
     )
     num_workers: int = _flag(
         0, ("convert",), "Processes; 0: as many as pay off.", low=0, high=1024
+    )
+    verify: bool = _flag(
+        False,
+        ("convert",),
+        "Read the records back and compare them with their sources bit for "
+        "bit, before the folder gets its name.",
     )
     missing_features: str = _flag(
         "error",

@@ -3,11 +3,16 @@
 `inspect` reads headers only, so that nearly everything that can be wrong with
 thousands of files is said within seconds, before a byte is written. What needs
 the values themselves, `load` checks.
+
+Where this module says path, it also takes an array inside a larger file: an
+object with `header()`, its shape and dtype, and `content()`, its values and
+their sha256, which says where it lies by `str`.
 """
 
 import dataclasses
 import hashlib
 import io
+import os
 import tokenize
 
 import numpy as np
@@ -45,7 +50,7 @@ def inspect(paths):
         InputError: if a file is no whole .npy, not [T, D] of floats or empty,
             or RGB and flow differ in length by more than one snippet.
     """
-    headers = [_read_header(path) for path in paths]
+    headers = [_checked_header(path) for path in paths]
     lengths = [shape[0] for shape, _ in headers]
     if max(lengths) - min(lengths) > 1:
         names = " but ".join(
@@ -80,32 +85,66 @@ def load(paths, num_snippets, storage_dtype="float32"):
     """
     streams, digests = [], []
     for path in paths:
-        content = _read_bytes(path)
-        digests.append(hashlib.sha256(content).hexdigest())
-        try:
-            values = np.load(io.BytesIO(content), allow_pickle=False)
-        except ValueError as error:
-            raise _no_array(path, error) from None
+        if isinstance(path, (str, os.PathLike)):
+            content = _read_bytes(path)
+            values = parse_npy(path, content)
+            digest = hashlib.sha256(content).hexdigest()
+        else:
+            values, digest = path.content()
+        digests.append(digest)
         streams.append(_stored(path, values[:num_snippets], storage_dtype))
     return np.concatenate(streams, axis=1), tuple(digests)
 
 
-def _read_header(path):
-    """Shape and dtype of a .npy file that is whole and of the right kind."""
+def read_npy_header(path, file):
+    """Reads a .npy header, up to the first byte of the values.
+
+    Args:
+        path: for the message.
+        file: the .npy, open at its start.
+
+    Returns:
+        shape and dtype.
+
+    Raises:
+        InputError: if it is no .npy.
+    """
     try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version == (1, 0):
-                header = np.lib.format.read_array_header_1_0(file)
-            else:
-                header = np.lib.format.read_array_header_2_0(file)
-            start, size = file.tell(), file.seek(0, io.SEEK_END)
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    except (ValueError, SyntaxError, tokenize.TokenError) as error:
-        # A header is a Python literal, and NumPy parses it as such.
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            header = np.lib.format.read_array_header_1_0(file)
+        else:
+            header = np.lib.format.read_array_header_2_0(file)
+    # A header is a Python literal, and NumPy parses it as such.
+    except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
         raise _no_array(path, error) from None
-    shape, _, dtype = header
+    return header[0], header[2]
+
+
+def parse_npy(path, content):
+    """The array of a .npy file's bytes; `path` is for the message.
+
+    Raises:
+        InputError: if it is no whole .npy, or holds pickled objects.
+    """
+    try:
+        return np.load(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise _no_array(path, error) from None
+
+
+def _checked_header(path):
+    """Shape and dtype of an array that is whole and of the right kind."""
+    if isinstance(path, (str, os.PathLike)):
+        try:
+            with open(path, "rb") as file:
+                shape, dtype = read_npy_header(path, file)
+                start, size = file.tell(), file.seek(0, io.SEEK_END)
+        except OSError as error:
+            raise _unreadable(path, error) from None
+    else:
+        shape, dtype = path.header()
+        start = size = None
     if dtype.hasobject:
         raise InputError(
             f"{path} holds pickled Python objects, which are not loaded from "
@@ -124,6 +163,8 @@ def _read_header(path):
             f"{path} has the shape {shape}, no snippet; extract it again or "
             "leave the video out of the annotations"
         )
+    if size is None:
+        return shape, dtype
     expected = start + shape[0] * shape[1] * dtype.itemsize
     if size < expected:
         raise InputError(
@@ -166,7 +207,8 @@ def _not_finite(values):
 
 def _read_bytes(path):
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except OSError as error:
         raise _unreadable(path, error) from None
 

@@ -10,15 +10,25 @@ folders (one's own videos):
     labels.csv  rgb/VIDEO.npy  flow/VIDEO.npy
     labels.csv  joined/VIDEO.npy       or      labels.csv  VIDEO.npy
 
-The annotations may be either kind of file, and lie elsewhere, in all three.
-A file may be called v_VIDEO.npy where the annotations, as ActivityNet's, have
-no "v_". No features are loaded here.
+actionformer (ActionFormer, OpenTAD), features of each video's own frame rate:
+    annotations/NAME.json  i3d_features/VIDEO.npy
+
+wtalc (W-TALC, HAM-Net, CO2-Net, DELU, FAC-Net), all videos in one file:
+    NAME-I3D-JOINTFeatures.npy  NAME-Annotations/*.npy
+
+npz, hdf5, with any annotations (`archives`):
+    NAME.npz  NAME.h5  {rgb,flow}.npz  {train,test}.h5  VIDEO.npz
+
+The annotations may be of any kind that `labels` reads, and lie elsewhere, in
+all of them. A file may be called v_VIDEO.npy where the annotations, as
+ActivityNet's, have no "v_". No features are loaded here.
 """
 
 import dataclasses
 import pathlib
 
 from tfrecords_tools import labels, splits
+from tfrecords_tools.layouts import archives, joint_file, separate_files
 from tfwstal.errors import InputError
 
 
@@ -29,7 +39,8 @@ class SourceVideo:
     Attributes:
         video_id: name in the annotations.
         split: "train", "test", or a name of the annotations.
-        feature_files: one file, RGB then flow joined, or the two.
+        feature_files: one file, RGB then flow joined, or the two; or arrays
+            inside larger files, as `tfwstal.features` takes them.
         labels: names of its actions, in the order of the classes.
         segments: (start, end, label), seconds.
         duration: seconds as annotated, or None.
@@ -39,7 +50,7 @@ class SourceVideo:
 
     video_id: str
     split: str
-    feature_files: tuple[pathlib.Path, ...]
+    feature_files: tuple
     labels: tuple[str, ...]
     segments: tuple[tuple[float, float, str], ...]
     duration: float | None
@@ -53,13 +64,14 @@ class Source:
 
     Attributes:
         layout: name of the layout.
-        annotations: path of the annotation file.
+        annotations: path of the annotation file or folder.
         classes: action names; class index c is classes[c - 1].
         classes_from: where their order comes from.
         splits_from: where the splits come from.
         videos: those to convert, sorted by id.
         left_out: (video, reason) of every other video, sorted.
         bad_segments: of `videos`, as `annotations.read_ground_truth` has them.
+        notes: (video, what is odd about it), of `videos`, sorted.
     """
 
     layout: str
@@ -70,6 +82,7 @@ class Source:
     videos: tuple[SourceVideo, ...]
     left_out: tuple[tuple[str, str], ...]
     bad_segments: tuple
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def discover(config):
@@ -88,29 +101,32 @@ def discover(config):
     root = pathlib.Path(config.features_dir)
     if not root.is_dir():
         raise InputError(f"--features_dir={root}: no such folder")
-    layout, streams = _find_layout(root, config.layout)
-    listing = {
-        split: [{path.stem for path in f.glob("*.npy")} for f in folders]
-        for split, folders in streams.items()
-    }
+    layout, streams = _find_layout(root, config)
     path = labels.find_annotations(
         root, config.annotations, prefer_csv=layout == "folders"
     )
     labelled, bad = labels.read_annotations(path, config.bad_segments)
-    classes, classes_from = labels.read_classes(root, config.classes, labelled)
+    if layout == "actionformer":
+        labelled = _at_own_frame_rate(labelled, path)
+    classes, classes_from = labels.read_classes(
+        root, config.classes, path, labelled
+    )
     split_of, splits_from, left_out = splits.assign(
         labelled,
         path,
         root,
-        {split: set().union(*names) for split, names in listing.items()},
+        {
+            split: set().union(*(stream.places for stream in part))
+            for split, part in streams.items()
+        },
     )
     labels.check(labelled, split_of, classes, path, classes_from)
-    files, missing = _find_files(split_of, streams, listing)
+    files, missing = _find_files(split_of, streams)
     if missing and config.missing_features == "error":
-        raise _missing_error(missing)
-    for name, file in missing.items():
-        left_out[name] = f"{file.relative_to(root).as_posix()} is missing"
-    for name in _unlabelled(listing, labelled):
+        raise _missing_error(root, missing)
+    for name, place in missing.items():
+        left_out[name] = f"{place} is missing"
+    for name in _unlabelled(streams, labelled):
         left_out[name] = f"features without an entry in {path.name}"
     if not files:
         raise InputError(
@@ -129,87 +145,74 @@ def discover(config):
         ),
         left_out=tuple(sorted(left_out.items())),
         bad_segments=tuple(item for item in bad if item.video_id in files),
+        notes=tuple(
+            (name, labelled[name].note)
+            for name in sorted(files)
+            if labelled[name].note
+        ),
     )
 
 
-# A reader returns split -> folders of its streams, with the key None where
-# the layout has no splits, or None if the folder is not laid out so.
-
-
-def read_acmnet(root):
-    """{train,test}/VIDEO.npy."""
-    streams = {split: (root / split,) for split in ("train", "test")}
-    if any(_has_features(folder) for (folder,) in streams.values()):
-        return streams
-    return None
-
-
-def read_basnet(root):
-    """features/{train,test}/{rgb,flow}/VIDEO.npy, or without features/."""
-    for base in (root / "features", root):
-        streams = {
-            split: (base / split / "rgb", base / split / "flow")
-            for split in ("train", "test")
-        }
-        if any(map(_has_features, sum(streams.values(), ()))):
-            return streams
-    return None
-
-
-def read_folders(root):
-    """{rgb,flow}/VIDEO.npy, joined/VIDEO.npy or VIDEO.npy."""
-    two = (root / "rgb", root / "flow")
-    found = [(folder,) for folder in (root / "joined", root)]
-    found = [streams for streams in found if _has_features(*streams)]
-    if any(map(_has_features, two)):
-        found.append(two)
-    if len(found) > 1:
-        raise InputError(
-            f"{root} has features in more than one place: "
-            + " and ".join(str(folders[0]) for folders in found)
-            + "; leave one of them there"
-        )
-    return {None: found[0]} if found else None
-
-
 _READERS = {
-    "acmnet": read_acmnet,
-    "basnet": read_basnet,
-    "folders": read_folders,
+    "acmnet": separate_files.read_acmnet,
+    "basnet": separate_files.read_basnet,
+    "folders": separate_files.read_folders,
+    "actionformer": separate_files.read_actionformer,
+    "wtalc": joint_file.read_wtalc,
+    "npz": archives.read_npz,
+    "hdf5": archives.read_hdf5,
 }
 
 
-def _find_layout(root, layout):
-    """Name of the layout and its streams; `layout` may be "auto"."""
+def _find_layout(root, config):
+    """Name of the layout and its streams; --layout may be "auto"."""
+    layout = config.layout
     known = list(_READERS) if layout == "auto" else [layout]
-    found = {name: _READERS[name](root) for name in known}
+    found = {name: _READERS[name](root, config) for name in known}
     found = {name: streams for name, streams in found.items() if streams}
     if len(found) == 1:
         return found.popitem()
     if found:
+        hint = (
+            "; actionformer takes the frame rates in the annotations, folders "
+            "--fps"
+            if {"actionformer", "folders"} <= found.keys()
+            else ""
+        )
         raise InputError(
             f"{root} fits the layouts {' and '.join(found)}; choose one with "
-            "--layout"
+            f"--layout{hint}"
         )
     expected = "; ".join(
         f"{name}: {' '.join(_READERS[name].__doc__.split())}" for name in known
     )
     raise InputError(
-        f"{root} has no .npy where --layout={layout} looks for them "
+        f"{root} has no features where --layout={layout} looks for them "
         f"({expected})"
     )
 
 
-def _has_features(folder):
-    return folder.is_dir() and any(folder.glob("*.npy"))
+def _at_own_frame_rate(labelled, path):
+    """The videos, with their own frame rate as that of their features."""
+    for name, video in labelled.items():
+        if not video.video_fps:
+            raise InputError(
+                f"{path}: video {name!r} has neither 'fps' nor 'frame' with "
+                "'duration', which --layout=actionformer needs; give it one, "
+                "or say --layout=folders --fps=RATE"
+            )
+    return {
+        name: dataclasses.replace(video, fps=video.video_fps)
+        for name, video in labelled.items()
+    }
 
 
-def _find_files(split_of, streams, listing):
-    """The feature files of each video.
+def _find_files(split_of, streams):
+    """The features of each video.
 
     Returns:
-        dict video id -> paths, of the videos that have them all, and dict
-        video id -> first missing path, of the others.
+        dict video id -> places, of the videos that have them all, and dict
+        video id -> first missing place, as text, of the others.
     """
     files, missing = {}, {}
     for name in sorted(split_of):
@@ -217,34 +220,35 @@ def _find_files(split_of, streams, listing):
         if key not in streams:
             raise InputError(
                 f"video {name!r} is of the split {key!r}, but the features "
-                "lie in train and test; list it in split_train.txt or "
-                "split_test.txt"
+                f"lie in {' and '.join(sorted(streams))}; list it in "
+                "split_train.txt or split_test.txt"
             )
-        paths = []
-        for folder, names in zip(streams[key], listing[key], strict=True):
-            known = splits.known_name(name, names)
+        places = []
+        for stream in streams[key]:
+            known = splits.known_name(name, stream.places)
             if known != name and known in split_of:  # another video's
                 known = None
-            paths.append(folder / f"{known or name}.npy")
             if known is None:
-                missing.setdefault(name, paths[-1])
-        files[name] = tuple(paths)
+                missing.setdefault(name, stream.where(name))
+            else:
+                places.append(stream.places[known])
+        files[name] = tuple(places)
     return {n: p for n, p in files.items() if n not in missing}, missing
 
 
-def _missing_error(missing):
-    name, file = next(iter(missing.items()))
+def _missing_error(root, missing):
+    name, place = next(iter(missing.items()))
     others = len(missing) - 1
     count = f" (and of {others} more)" if others else ""
     return InputError(
-        f"{file} is missing, the features of video {name!r}{count}; add it, "
-        "or leave such videos out with --missing_features=skip"
+        f"{root / place} is missing, the features of video {name!r}{count}; "
+        "add it, or leave such videos out with --missing_features=skip"
     )
 
 
-def _unlabelled(listing, labelled):
-    """Names of feature files that belong to no annotated video, sorted."""
-    found = set().union(*(names for part in listing.values() for names in part))
+def _unlabelled(streams, labelled):
+    """Names of features that belong to no annotated video, sorted."""
+    found = set().union(*(s.places for part in streams.values() for s in part))
     return sorted(n for n in found if not splits.known_name(n, labelled))
 
 

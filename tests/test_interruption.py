@@ -1,0 +1,195 @@
+"""convert, killed at any point: nothing or all is there, and it goes on."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+from raw_folders import write_acmnet
+
+from tfrecords_tools import convert
+from tfwstal.config import Config
+
+# Kills itself with signal 9 before (or after) the n-th call of a function.
+# A process for each point, from one that has imported TensorFlow already.
+SCRIPT = """
+import importlib, json, os, signal, sys
+from tfrecords_tools import convert
+from tfwstal.config import Config
+
+def kill_at(where, count, after):
+    module, _, name = where.rpartition(":")
+    owner = importlib.import_module(module)
+    *path, name = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    function, calls = getattr(owner, name), []
+    def call(*args, **kwargs):
+        calls.append(0)
+        if len(calls) == count and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = function(*args, **kwargs)
+        if len(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(owner, name, call)
+
+for flags, point in json.loads(sys.argv[1]):
+    process = os.fork()
+    if not process:
+        kill_at(*point)
+        convert.main(Config(**flags))
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"""
+RENAME = "pathlib:Path.rename"
+POINTS = {  # where, which call, after it rather than before
+    "at the start": ("tfrecords_tools.layouts:discover", 1, False),
+    "folder made": ("pathlib:Path.mkdir", 1, True),
+    "first record": ("tfwstal.schema:encode", 1, False),
+    "between records": ("tfwstal.schema:encode", 2, False),
+    "between shards": ("tfrecords_tools.shards:write_shard", 2, False),
+    "all shards": ("tfrecords_tools.shards:write_all", 1, True),
+    "in the description": ("tfwstal.dataset_info:_write_json", 2, False),
+    "description": ("tfwstal.dataset_info:DatasetInfo.write", 1, True),
+    "while verifying": ("tfrecords_tools.verification:_compare", 2, False),
+    "before the name": (RENAME, 1, False),
+    "after the name": (RENAME, 1, True),
+    "while summing up": ("tfrecords_tools.provenance:summary", 1, False),
+}
+REPLACING = {  # with old records there
+    "before the old ones go": (RENAME, 1, False),
+    "between the names": (RENAME, 1, True),
+    "after both": (RENAME, 2, True),
+    "old ones half gone": ("shutil:rmtree", 1, False),
+    "old ones gone": ("shutil:rmtree", 1, True),
+}
+CASES = [(name, False) for name in POINTS] + [(n, True) for n in REPLACING]
+VERIFIED = {"num_workers": 1, "num_shards": 2, "verify": True}
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Folder of each case after its process was killed."""
+    root = tmp_path_factory.mktemp("killed")
+    write_acmnet(root / "raw")
+    jobs, folders = [], {}
+    for number, (name, replaces) in enumerate(CASES):
+        folders[name] = root / str(number)
+        folders[name].mkdir()
+        flags = flags_of(root, folders[name])
+        if replaces:
+            convert.main(Config(**flags | {"num_shards": 1}))
+        point = (REPLACING if replaces else POINTS)[name]
+        jobs.append((flags | {"overwrite": replaces}, point))
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(jobs)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    codes = [line for line in found.stdout.splitlines() if "-9" in line]
+    assert len(codes) == len(CASES), found.stdout + found.stderr
+    return folders
+
+
+def flags_of(root, folder):
+    return VERIFIED | {
+        "features_dir": str(root / "raw"),
+        "output_dir": str(folder / "records"),
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(killed):
+    """What the records are when nobody kills the command."""
+    root = next(iter(killed.values())).parent
+    flags = flags_of(root, root / "whole")
+    convert.main(Config(**flags))
+    whole = content(root / "whole" / "records")
+    convert.main(Config(**flags | {"num_shards": 1, "overwrite": True}))
+    return whole, content(root / "whole" / "records")
+
+
+@pytest.mark.parametrize("name, replaces", CASES, ids=[n for n, _ in CASES])
+def test_absent_or_whole_and_then_completed(killed, expected, name, replaces):
+    folder = killed[name]
+    records = folder / "records"
+    whole, old = expected
+    if name in ("after the name", "while summing up", "after both") or (
+        name.startswith("old ones")
+    ):
+        assert content(records) == whole
+    elif name == "before the old ones go":
+        assert content(records) == old
+    else:
+        assert not records.exists()
+    # The same command again, unless it was done already.
+    if replaces or not records.exists():
+        flags = flags_of(folder.parent, folder) | {"overwrite": replaces}
+        convert.main(Config(**flags))
+    assert content(records) == whole
+    assert [path.name for path in folder.iterdir()] == ["records"]
+
+
+def test_workers_end_with_the_command(tmp_path):
+    """They would wait for the next shard for ever."""
+    write_acmnet(tmp_path / "raw")
+    # The workers write their process ids, and then take their time.
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import os, pathlib, time\n"
+        "from tfrecords_tools import convert, shards\n"
+        "from tfwstal.config import Config\n"
+        "def slow(task, folder, *rest):\n"
+        "    pid = str(os.getpid())\n"
+        f"    pathlib.Path({str(tmp_path)!r}, 'pid' + pid).touch()\n"
+        "    time.sleep(600)\n"
+        "shards.write_shard = slow\n"
+        "if __name__ == '__main__':\n"
+        f"    convert.main(Config(features_dir={str(tmp_path / 'raw')!r},\n"
+        f"        output_dir={str(tmp_path / 'records')!r},\n"
+        "        num_workers=2, num_shards=2))\n"
+    )
+    command = subprocess.Popen(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    try:
+        workers = wait_for(lambda: list(tmp_path.glob("pid*")))
+    finally:
+        command.send_signal(signal.SIGKILL)
+        command.wait()
+    pids = [int(path.name.removeprefix("pid")) for path in workers]
+    try:
+        assert wait_for(lambda: not any(map(is_running, pids)), 20)
+    finally:
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_for(condition, seconds=120):
+    """Waits until `condition()` holds; returns what it is in the end."""
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that has ended and that nobody has asked for yet counts as ended.
+    state = pathlib.Path(f"/proc/{pid}/stat")
+    return not state.exists() or ") Z" not in state.read_text()

@@ -1,0 +1,201 @@
+"""What annotations say of their videos: labels, segments, classes.
+
+Four kinds are read:
+
+- ActivityNet JSON (gt.json, activity_net.v1-3.min.json, ActionFormer's and
+  OpenTAD's files), with segments, of which the labels follow;
+- labels.csv (`label_table`), with labels only;
+- W-TALC's folder of .npy files (`wtalc_arrays`);
+- THUMOS-14's folders of text files (`thumos_texts`).
+"""
+
+import pathlib
+
+from tfrecords_tools.labels import label_table, thumos_texts, wtalc_arrays
+from tfrecords_tools.labels.labelled import LabelledVideo, read_lines, unique
+from tfwstal import annotations
+from tfwstal.errors import InputError
+
+
+def find_annotations(features_dir, given, prefer_csv):
+    """The annotations: those given, or what lies in `features_dir`.
+
+    There it is gt.json, or labels.csv where `prefer_csv`; else the other of
+    the two; else the only JSON file with a "database", there or in
+    annotations/, or the only folder of W-TALC's or THUMOS-14's files.
+
+    Returns:
+        pathlib.Path of a file or, for the last two kinds, a folder.
+
+    Raises:
+        InputError: if there is none, or more than one of equal rank.
+    """
+    if given:
+        path = pathlib.Path(given)
+        if path.exists():
+            return path
+        raise InputError(f"--annotations={given}: no such file; check the path")
+    root = pathlib.Path(features_dir)
+    names = ["gt.json", "labels.csv"]
+    for name in reversed(names) if prefer_csv else names:
+        if (root / name).is_file():
+            return root / name
+    found = find_databases(root) + wtalc_arrays.find(root)
+    found += thumos_texts.find(root)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"{root} has several annotations: "
+            f"{' and '.join(str(path.relative_to(root)) for path in found)}; "
+            "choose with --annotations"
+        )
+    raise InputError(
+        f"{root} has neither gt.json nor labels.csv nor other annotations; "
+        "name them with --annotations"
+    )
+
+
+def find_databases(root):
+    """JSON files with a "database", in a folder or its annotations/."""
+    paths = sorted([*root.glob("*.json"), *root.glob("annotations/*.json")])
+    return [p for p in paths if b'"database"' in p.read_bytes()]
+
+
+def read_annotations(path, bad_segments):
+    """Reads annotations of any kind.
+
+    Args:
+        path: the file, where a name that ends in .csv is read as labels.csv,
+            or the folder.
+        bad_segments: as the flag; here it concerns segments that are reversed
+            or start before their video.
+
+    Returns:
+        A pair of a dict, video id -> LabelledVideo, and a tuple of the
+        `annotations.BadSegment`s.
+
+    Raises:
+        InputError: if they cannot be used; names the video or the line.
+    """
+    if path.suffix.lower() == ".csv":
+        return label_table.read(path), ()
+    labels_of, ambiguous = {}, ()
+    if not path.is_dir():
+        truth, bad = annotations.read_ground_truth(path, bad_segments)
+    elif wtalc_arrays.is_one(path):
+        database, labels_of = wtalc_arrays.read(path)
+        truth, bad = annotations.parse_database(path, database, bad_segments)
+    else:
+        database, ambiguous = thumos_texts.read(path)
+        truth, bad = annotations.parse_database(path, database, bad_segments)
+    if not truth:
+        raise InputError(f"{path} has no video; check the file")
+    # A video carries its label even where the segment cannot be used.
+    left_out = {}
+    for item in bad:
+        if not item.kept:
+            left_out.setdefault(item.video_id, []).append(item.segment)
+    videos = {
+        name: _labelled(video, left_out.get(name, ()), labels_of.get(name))
+        for name, video in truth.items()
+    }
+    return videos, bad + ambiguous
+
+
+def read_classes(features_dir, given, path, videos):
+    """The class names in order, and where they come from.
+
+    That is --classes, else classes.txt in `features_dir`, else the list that
+    W-TALC's and THUMOS-14's annotations have, else the sorted labels of all
+    annotated videos, converted or not, so that the indices do not depend on
+    which features are there.
+
+    Args:
+        features_dir: as the flag.
+        given: --classes, or "".
+        path: of the annotations.
+        videos: dict video id -> LabelledVideo.
+
+    Raises:
+        InputError: if the list is missing, empty or names a class twice.
+    """
+    listed = pathlib.Path(given or pathlib.Path(features_dir) / "classes.txt")
+    if listed.is_file():
+        classes, source = read_lines(listed), listed.name
+    elif given:
+        raise InputError(f"--classes={given}: no such file; check the path")
+    elif path.is_dir():
+        reader = wtalc_arrays if wtalc_arrays.is_one(path) else thumos_texts
+        classes, listed = reader.read_classes(path)
+        source = listed.name
+    else:
+        found = {label for video in videos.values() for label in video.labels}
+        return tuple(sorted(found)), "sorted labels"
+    if not classes:
+        raise InputError(f"{listed} is empty; give one action name a line")
+    for name in classes:
+        if annotations.name_problem(name):
+            raise InputError(
+                f"{listed}: class {name!r} {annotations.name_problem(name)}"
+            )
+        if classes.count(name) > 1:
+            raise InputError(
+                f"{listed}: class {name!r} stands there twice; remove one line"
+            )
+    return tuple(classes), source
+
+
+def check(videos, split_of, classes, path, classes_from):
+    """Checks that labels are classes and training videos have one at least.
+
+    Args:
+        videos: dict video id -> LabelledVideo.
+        split_of: dict video id -> split; the videos to check.
+        classes: action names.
+        path: of the annotation file, for the message.
+        classes_from: from `read_classes`, likewise.
+
+    Raises:
+        InputError: names the first video, and its label.
+    """
+    for name in sorted(split_of):
+        video_labels = videos[name].labels
+        for label in video_labels:
+            if label not in classes:
+                raise InputError(
+                    f"{path}: video {name!r} has the label {label!r}, which "
+                    f"is not in {classes_from}; add it there or correct it"
+                )
+        if split_of[name] == "train" and not video_labels:
+            raise InputError(
+                f"{path}: video {name!r} of the training split has no label; "
+                "give it one or leave it out of the split"
+            )
+
+
+def _labelled(video, left_out, stated):
+    """LabelledVideo of an annotations.VideoAnnotation.
+
+    Args:
+        video: the VideoAnnotation.
+        left_out: its segments that cannot be used.
+        stated: its labels as the file lists them apart from its segments, or
+            None. Those of the segments hold where there are any.
+    """
+    found = unique(s.label for s in [*video.segments, *left_out])
+    note = ""
+    if found and stated is not None and set(found) != set(stated):
+        note = (
+            f"labels {' and '.join(stated) or 'none'} stated, "
+            f"{' and '.join(found)} taken from its segments"
+        )
+    return LabelledVideo(
+        video_id=video.video_id,
+        labels=found or unique(stated or ()),
+        segments=tuple((s.start, s.end, s.label) for s in video.segments),
+        duration=video.duration,
+        subset=video.subset,
+        video_fps=video.fps,
+        note=note,
+    )

@@ -1,0 +1,221 @@
+"""Layouts with many videos in one file: .npz and HDF5.
+
+The arrays of a file are called VIDEO for joined features, VIDEO/rgb and
+VIDEO/flow for two streams, or VIDEO/anything where there is one for a video
+(the challenges' own features are VIDEO/c3d_features). Files called rgb and
+flow hold a stream each, files called train and test a split; all others are
+taken together. A .npz may also be of a single video, VIDEO.npz, with the
+arrays rgb and flow or only one that is called features, feats, joined or
+arr_0.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import pathlib
+import zipfile
+import zlib
+
+import h5py
+import numpy as np
+
+from tfrecords_tools.layouts.streams import Stream
+from tfwstal import features
+from tfwstal.errors import InputError
+
+_OF_ONE_VIDEO = [
+    {"rgb", "flow"},
+    *({name} for name in ("features", "feats", "joined", "arr_0")),
+]
+
+
+def read_npz(root, _):
+    """NAME.npz with arrays VIDEO or VIDEO/{rgb,flow}, {rgb,flow}.npz,
+    {train,test}.npz, or VIDEO.npz."""
+    return _read(root, [".npz"], _npz_arrays)
+
+
+def read_hdf5(root, _):
+    """NAME.h5 or .hdf5 with datasets VIDEO or VIDEO/{rgb,flow},
+    {rgb,flow}.h5, or {train,test}.h5."""
+    return _read(root, [".h5", ".hdf5"], _hdf5_arrays)
+
+
+@dataclasses.dataclass(frozen=True)
+class NpzArray:
+    """An array of a .npz file; for `tfwstal.features`."""
+
+    path: pathlib.Path
+    key: str
+
+    def __str__(self):
+        return f"{self.path}[{self.key}]"
+
+    def header(self):
+        """Shape and dtype."""
+        try:
+            with _open_zip(self.path).open(f"{self.key}.npy") as file:
+                return features.read_npy_header(self, file)
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise _unreadable(self, error) from None
+
+    def content(self):
+        """The values, and the sha256 of the array as a .npy file."""
+        try:
+            content = _open_zip(self.path).read(f"{self.key}.npy")
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise _unreadable(self, error) from None
+        values = features.parse_npy(self, content)
+        return values, hashlib.sha256(content).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Hdf5Array:
+    """A dataset of a HDF5 file; for `tfwstal.features`."""
+
+    path: pathlib.Path
+    key: str
+
+    def __str__(self):
+        return f"{self.path}[{self.key}]"
+
+    def header(self):
+        """Shape and dtype."""
+        try:
+            with h5py.File(self.path) as file:
+                dataset = file[self.key]
+                return dataset.shape, dataset.dtype
+        except (OSError, KeyError, TypeError) as error:
+            raise _unreadable(self, error) from None
+
+    def content(self):
+        """The values, and the sha256 of their bytes in row-major order."""
+        try:
+            with h5py.File(self.path) as file:
+                values = np.ascontiguousarray(file[self.key][()])
+        except (OSError, KeyError, RuntimeError) as error:
+            raise _unreadable(self, error) from None
+        return values, hashlib.sha256(values.tobytes()).hexdigest()
+
+
+def _read(root, endings, arrays_of):
+    """split -> Streams of the files in `root`, or None without one."""
+    paths = sorted(p for p in root.iterdir() if p.suffix.lower() in endings)
+    if not paths:
+        return None
+    found = {}  # (split, stream) -> pattern and video -> array
+    for path in paths:
+        split = path.stem if path.stem in ("train", "test") else None
+        for video, stream, array in arrays_of(path):
+            if path.stem in ("rgb", "flow"):
+                stream = stream or path.stem
+            pattern = f"{path.name}[{{}}{'/' + stream if stream else ''}]"
+            part = found.setdefault((split, stream), Stream(pattern, {}))
+            if video in part.places:
+                raise InputError(
+                    f"{array} and {part.places[video]} are both features of "
+                    f"video {video!r}; remove one"
+                )
+            part.places[video] = array
+    return _by_split(root, found)
+
+
+def _by_split(root, found):
+    """split -> Streams, from (split, stream) -> Stream."""
+    splits = {split for split, _ in found}
+    if None in splits and len(splits) > 1:
+        raise InputError(
+            f"{root} has files of train or test and others beside them; move "
+            "the others away"
+        )
+    streams = {stream for _, stream in found}
+    if None in streams and len(streams) > 1:
+        joined, half = (
+            next(s for (_, name), s in found.items() if (name is None) == one)
+            for one in (True, False)
+        )
+        raise InputError(
+            f"{root} has both joined features, {joined.pattern}, and halves, "
+            f"{half.pattern}; leave one kind there"
+        )
+    names = (None,) if None in streams else ("rgb", "flow")
+    return {
+        split: tuple(
+            found.get((split, name), Stream(f"{name}[{{}}]", {}))
+            for name in names
+        )
+        for split in splits
+    }
+
+
+def _named(path, keys, make):
+    """(video, stream or None, array) of each array of a file."""
+    parts = {}
+    for key in keys:
+        video, _, rest = key.partition("/")
+        parts.setdefault(video, []).append(rest)
+    for video, rests in parts.items():
+        if set(rests) == {"rgb", "flow"}:
+            for stream in rests:
+                yield video, stream, make(path, f"{video}/{stream}")
+        elif len(rests) == 1:
+            rest = rests[0]
+            key = f"{video}/{rest}" if rest else video
+            yield (
+                video,
+                rest if rest in ("rgb", "flow") else None,
+                make(path, key),
+            )
+        else:
+            raise InputError(
+                f"{path}: video {video!r} has the arrays "
+                f"{' and '.join(sorted(rests)[:4])}; one is needed, or rgb "
+                "and flow"
+            )
+
+
+def _npz_arrays(path):
+    try:
+        names = _open_zip(path).namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise _unreadable(path, error) from None
+    keys = [name.removesuffix(".npy") for name in names]
+    if set(keys) in _OF_ONE_VIDEO and path.stem not in ("rgb", "flow"):
+        return [
+            (path.stem, key if len(keys) == 2 else None, NpzArray(path, key))
+            for key in keys
+        ]
+    if len(set(keys)) != len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InputError(f"{path}: video {twice!r} is there twice; remove one")
+    return list(_named(path, keys, NpzArray))
+
+
+def _hdf5_arrays(path):
+    keys = []
+    try:
+        with h5py.File(path) as file:
+            for video, item in file.items():
+                inside = isinstance(item, h5py.Group)
+                keys += [f"{video}/{k}" for k in item] if inside else [video]
+    except (OSError, KeyError, RuntimeError) as error:
+        raise _unreadable(path, error) from None
+    return list(_named(path, keys, Hdf5Array))
+
+
+def _open_zip(path):
+    """The open ZipFile: to read its directory for each video takes long."""
+    status = path.stat()
+    return _cached_zip(path, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=4)
+def _cached_zip(path, *_):
+    return zipfile.ZipFile(path)
+
+
+def _unreadable(where, error):
+    return InputError(
+        f"{where} cannot be read ({type(error).__name__}: {error}); copy the "
+        "file again"
+    )

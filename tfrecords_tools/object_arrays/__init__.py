@@ -1,0 +1,78 @@
+"""Object arrays in .npy files, read without running what the file asks for.
+
+NumPy stores an object array as a pickle, and a pickle is a program: with
+`np.load(allow_pickle=True)` a downloaded file can call whatever it names. Here
+that program is read by an interpreter of our own that knows numbers, text,
+lists, tuples and NumPy arrays. It imports nothing and calls nothing; a name
+that is not NumPy's own for an array is refused. The values of an array stay in
+the file until they are asked for, so that one video is held at a time, of
+however many GB.
+"""
+
+import math
+import os
+import pathlib
+import struct
+
+import numpy as np
+
+from tfrecords_tools.object_arrays.interpreter import (
+    Bounded,
+    Interpreter,
+    Refused,
+)
+from tfrecords_tools.object_arrays.pickled_array import PickledArray
+from tfwstal import features
+from tfwstal.errors import InputError
+
+
+def read(path):
+    """Reads an array of any kind, without its inner arrays' values.
+
+    Args:
+        path: a .npy file.
+
+    Returns:
+        list of its elements in flat order: numbers, text as str or bytes,
+        lists, tuples, PickledArrays.
+
+    Raises:
+        InputError: if the file is no whole .npy, or its pickle holds anything
+            else.
+    """
+    path = pathlib.Path(path)
+    try:
+        with open(path, "rb") as file:
+            shape, dtype = features.read_npy_header(path, file)
+            if not dtype.hasobject:
+                file.seek(0)
+                return np.load(file, allow_pickle=False).ravel().tolist()
+            size = os.fstat(file.fileno()).st_size
+            found = Interpreter(path, Bounded(file, size)).run()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror})") from None
+    except Refused as error:
+        raise InputError(
+            f"{path} {error}, which is not loaded from data; only NumPy "
+            "arrays, lists, text and numbers are"
+        ) from None
+    # What the interpreter's and NumPy's parts raise of damaged files.
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        OverflowError,
+        MemoryError,
+        struct.error,
+    ) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(
+            f"{path} is damaged ({reason:.80}); copy it again"
+        ) from None
+    if found.objects is None or math.prod(shape) != len(found.objects):
+        raise InputError(f"{path} is damaged (its size); copy it again")
+    for key, item in enumerate(found.objects):
+        if isinstance(item, PickledArray):
+            item.key = key
+    return list(found.objects)

@@ -1,0 +1,64 @@
+"""An array that lies in the file of an object array."""
+
+import dataclasses
+import hashlib
+import math
+import pathlib
+
+import numpy as np
+
+from tfwstal.errors import InputError
+
+
+@dataclasses.dataclass
+class PickledArray:
+    """An array inside an object array's file.
+
+    Attributes:
+        path: the .npy file.
+        key: its place in the object array.
+        shape: of the array.
+        dtype: of the array; of kind "O" for an array of objects.
+        fortran: whether the first axis changes fastest.
+        offset: where its values begin in the file; None for objects.
+        objects: the objects, flat; None for an array of values.
+    """
+
+    path: pathlib.Path
+    key: int | None = None
+    shape: tuple[int, ...] | None = None
+    dtype: np.dtype | None = None
+    fortran: bool = False
+    offset: int | None = None
+    objects: tuple | None = None
+
+    def __str__(self):
+        return f"{self.path}[{self.key}]"
+
+    def header(self):
+        """Shape and dtype."""
+        return self.shape, self.dtype
+
+    def content(self):
+        """Reads the array.
+
+        Returns:
+            the values, and the sha256 of their bytes as the file has them.
+
+        Raises:
+            InputError: if the file has changed or cannot be read.
+        """
+        size = math.prod(self.shape) * self.dtype.itemsize
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(self.offset)
+                raw = file.read(size)
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be read ({error.strerror})"
+            ) from None
+        if len(raw) < size:
+            raise InputError(f"{self} is truncated; copy the file again")
+        flat = np.frombuffer(raw, self.dtype)
+        values = flat.reshape(self.shape, order="F" if self.fortran else "C")
+        return values, hashlib.sha256(raw).hexdigest()
