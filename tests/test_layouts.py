@@ -535,7 +535,10 @@ BAD_TEXTS = {
     "nan": ("a_one 0 nan", "line 2: '0 nan'"),
     "three": ("a_one 0 1 2", "line 2: '0 1 2'"),
     "none": ("a_one", "line 2: ''"),
-    "reversed": ("a_one 2 1", "'a_one': segment .2, 1. of 'Jump' is reversed"),
+    "reversed": (
+        "a_one 2 1",
+        "'a_one': annotation 0: segment .2, 1. of 'Jump' is reversed",
+    ),
     "other subset": ("long 2 3", "'long' is of the subset '.*' elsewhere"),
 }
 
@@ -621,21 +624,21 @@ BAD_WTALC = {
     ),
     "nan": (
         column("segments", 0, [[0.0, 1.0], [1.5, float("nan")]]),
-        r"'b_many': annotations\[1\]: 'segment' holds nan",
+        r"'b_many': annotation 1: 'segment' holds nan",
     ),
     "text": (
         column("segments", 0, [[0.0, 1.0], ["a", "b"]]),
-        r"'b_many': annotations\[1\]: 'segment' holds 'a', not a finite",
+        r"'b_many': annotation 1: 'segment' holds 'a', not a finite",
     ),
     "three": (
         column("segments", 0, [[0.0, 1.0], [1.0, 2.0, 3.0]]),
-        r"'b_many': annotations\[1\]: 'segment' is .*, not .start, end",
+        r"'b_many': annotation 1: 'segment' is .*, not .start, end",
     ),
     "no list": (column("segments", 2, 0.5), r"segments.npy\[2\] is no list"),
     "no label": (column("labels", 1, [7]), r"labels.npy\[1\] is no list"),
     "reversed": (
         column("segments", 1, [[0.6, 0.1]]),
-        "'a_one': segment .0.6, 0.1. of 'Jump' is reversed",
+        "'a_one': annotation 0: segment .0.6, 0.1. of 'Jump' is reversed",
     ),
     "unknown label": (
         column("labels", 1, [b"Swim"]),
