@@ -93,6 +93,8 @@ def load(paths, num_snippets, storage_dtype="float32"):
             values, digest = path.content()
         digests.append(digest)
         streams.append(_stored(path, values[:num_snippets], storage_dtype))
+    if len(streams) == 1:
+        return streams[0], tuple(digests)
     return np.concatenate(streams, axis=1), tuple(digests)
 
 

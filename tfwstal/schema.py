@@ -88,7 +88,6 @@ def encode(record):
         DURATION: _ints([to_microseconds(record.duration or 0.0)]),
         LABEL_INDEX: _ints(record.label_indices),
         LABEL_STRING: _bytes(record.labels),
-        FEATURES: _bytes([features.tobytes()]),
         DTYPE: _bytes([features.dtype.name]),
         SHAPE: _ints(features.shape),
         FPS: tf.train.Feature(
@@ -101,6 +100,9 @@ def encode(record):
         SEGMENT_INDEX: _ints(s[3] for s in record.segments),
     }
     example = tf.train.Example(features=tf.train.Features(feature=feature))
+    # Apart from the others, which are copied once more.
+    values = example.features.feature[FEATURES].bytes_list.value
+    values.append(features.tobytes())
     return example.SerializeToString(deterministic=True)
 
 
