@@ -144,6 +144,7 @@ def test_report_holds_result_and_choices(config, tmp_path, capsys):
         "num_detections_dropped_as_ambiguous": 0,
         "num_unscored_detections": 0,
         "num_duplicate_detections": 0,
+        "first_duplicate_detection": None,
         "bad_segments_left_out": [],
         "bad_segments_kept": [],
         "tiou_thresholds": [0.5, 0.7],
@@ -696,7 +697,11 @@ def test_bad_input_gives_one_line(tmp_path, capsys, truth, found, message):
     truth_path, found_path = tmp_path / "gt.json", tmp_path / "det.json"
     truth_path.write_text(_GOOD_TRUTH.replace("ROW", truth or _ROW))
     found_path.write_text(_GOOD_FOUND.replace("ROW", found or _FOUND_ROW))
-    config = Config(ground_truth=str(truth_path), detections=str(found_path))
+    config = Config(
+        ground_truth=str(truth_path),
+        detections=str(found_path),
+        duplicates="error",
+    )
     if not truth and not found:
         raise AssertionError("nothing is wrong in this case")
     text = _refused(config)
@@ -723,18 +728,18 @@ def test_results_without_a_video_are_refused(config):
     assert _refused(flags).startswith(f"{flags.detections}: 'results' is empty")
 
 
-def test_duplicates_count_if_asked(config, capsys):
+def test_duplicates_count_and_are_told(config, capsys):
     # Dive twice: the second is a false positive after the hit: AP stays 1.
     results = {"u": [_RESULTS["u"][1], *_RESULTS["u"], _RESULTS["u"][0]]}
-    flags = config(results=results)
-    assert "detection 2 repeats detection 0 (and 1 more like it); remove" in (
-        _refused(flags)
-    )
-    mean_ap, facts = _facts(
-        config(results=results, duplicates="count", tiou_thresholds=(0.5,))
-    )
+    mean_ap, facts = _facts(config(results=results, tiou_thresholds=(0.5,)))
     assert mean_ap == pytest.approx([0.75])
     assert facts["num_duplicate_detections"] == 2
+    first = "video 'u': detection 2 repeats detection 0"
+    assert facts["first_duplicate_detection"] == first
+    assert f"counted: 2 (first: {first})" in evaluate.format_facts(facts)
+    assert f"{first} (and 1 more like it); remove" in (
+        _refused(config(results=results, duplicates="error"))
+    )
 
 
 # === Other refusals ===
@@ -822,3 +827,18 @@ def test_command_parses_its_flags(config, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(report.read_text())["mAP"] == [0.75, 0.75, 0.5]
+
+
+def test_activitynets_sample_is_perfect_as_it_is(shared_data):
+    # With 19 detections that repeat another, which its kit counts.
+    folder = shared_data / "activitynet13"
+    samples = folder / "official_evaluation_samples"
+    mean_ap, facts = _facts(
+        Config(
+            ground_truth=str(folder / "activity_net.v1-3.reconstructed.json"),
+            subset="validation",
+            detections=str(samples / "sample_detection_prediction.json"),
+        )
+    )
+    assert set(mean_ap) == {1.0}
+    assert facts["num_duplicate_detections"] == 19

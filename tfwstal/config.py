@@ -550,11 +550,12 @@ class Config:
     )
 
     duplicates: str = _flag(
-        "error",
+        "count",
         ("evaluate",),
-        "A detection that repeats another of its video exactly stops the "
-        "command (error) or counts as any other (count, as the kits have it).",
-        choices=("error", "count"),
+        "A detection that repeats another of its video exactly is told and "
+        "counts as any other, as the kits have it (count), or stops the "
+        "command (error).",
+        choices=("count", "error"),
     )
 
     # === Tuning ===

@@ -101,9 +101,6 @@ def format_facts(facts):
         "detections of classes that the subset lacks, without effect": (
             "num_unscored_detections"
         ),
-        "detections that repeat another exactly, counted": (
-            "num_duplicate_detections"
-        ),
     }
     remarks = {remark: facts[name] for remark, name in remarks.items()}
     remarks |= {
@@ -115,6 +112,12 @@ def format_facts(facts):
         ),
     }
     lines += [f"  {remark}: {n}" for remark, n in remarks.items() if n]
+    if facts["num_duplicate_detections"]:
+        lines.append(
+            "  detections that repeat another exactly, counted: "
+            f"{facts['num_duplicate_detections']} (first: "
+            f"{facts['first_duplicate_detection']})"
+        )
     return "\n".join(lines)
 
 

@@ -116,6 +116,7 @@ def read_inputs(config):
             label not in scored for label in detections.labels
         ),
         "num_duplicate_detections": len(duplicates),
+        "first_duplicate_detection": duplicates[0] if duplicates else None,
         "bad_segments_left_out": [str(b) for b in bad if not b.kept],
         "bad_segments_kept": [str(b) for b in bad if b.kept],
     }
@@ -131,24 +132,25 @@ def _unit(config):
 
 
 def _find_duplicates(results):
-    """Yields (video, index, index of the one before) of each repetition."""
+    """Yields where a detection repeats one before it, as text."""
     for video_id, entries in results.items():
         seen = {}
         for i, entry in enumerate(entries):
             key = (entry["label"], entry["score"], *entry["segment"])
             first = seen.setdefault(key, i)
             if first != i:
-                yield video_id, i, first
+                yield (
+                    f"video {video_id!r}: detection {i} repeats detection "
+                    f"{first}"
+                )
 
 
 def _duplicate_error(duplicates, config):
-    video_id, index, first = duplicates[0]
     others = len(duplicates) - 1
     count = f" (and {others} more like it)" if others else ""
     return InputError(
-        f"{config.detections}: video {video_id!r}: detection {index} repeats "
-        f"detection {first}{count}; remove one of the two, or count both with "
-        "--duplicates=count"
+        f"{config.detections}: {duplicates[0]}{count}; remove one of the two, "
+        "or count both with --duplicates=count"
     )
 
 
