@@ -3,8 +3,10 @@
 import json
 import os
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from tfwstal import annotations
 from tfwstal.annotations import (
@@ -427,3 +429,59 @@ class TestRefuseExisting:
             annotations.refuse_existing(
                 "report", tmp_path / "file" / "report.json", False
             )
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=4)
+    | st.sampled_from(["1", "nan", "1e400", -1e-320]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=4), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+ANY_RESULTS = st.fixed_dictionaries(
+    {
+        "results": ANY_JSON
+        | st.dictionaries(
+            st.text(max_size=3),
+            st.lists(
+                st.fixed_dictionaries(
+                    {},
+                    optional={
+                        "label": ANY_JSON,
+                        "score": ANY_JSON,
+                        "segment": ANY_JSON | st.lists(ANY_JSON, max_size=3),
+                    },
+                ),
+                max_size=3,
+            ),
+            max_size=3,
+        )
+    }
+)
+
+
+@hypothesis.settings(
+    max_examples=150,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@hypothesis.given(content=ANY_JSON | ANY_RESULTS)
+def test_any_detections_are_read_or_refused(tmp_path, content):
+    path = _write(tmp_path / "det.json", json.dumps(content))
+    try:
+        results = read_detections(path)
+    except InputError as error:
+        assert str(error).startswith(str(path))
+        return
+    for entry in (e for entries in results.values() for e in entries):
+        start, end = entry["segment"]
+        assert start <= end and entry["label"]
+        assert np.isfinite([start, end, entry["score"]]).all()
