@@ -257,3 +257,53 @@ def test_dictionary_is_one_trainable_weight():
     found = [w for w in model.trainable_variables if "centroids" in w.name]
     assert len(found) == 1
     assert tuple(model.centroids.shape) == (5, 6)
+
+
+@pytest.mark.parametrize("classifier", ["shared", "own"])
+def test_with_classes_keeps_what_both_lists_have(classifier):
+    own, wanted = ("run", "jump", "dive"), ("swim", "dive", "run", "throw")
+    model = random_model(classifier=classifier, kernel_size=1, dropout=0.2)
+    tuned = model.with_classes(own, wanted)
+    inputs, _ = random_batch([4, 7])
+    before, after = model(inputs), tuned(inputs)
+    # Old columns 0, 1, 3 (background, run, dive) are new ones 0, 3, 2.
+    for name in ("embedding", "attention"):
+        np.testing.assert_array_equal(before[name], after[name])
+    np.testing.assert_array_equal(
+        before["class_logits"].numpy()[..., [0, 1, 3]],
+        after["class_logits"].numpy()[..., [0, 3, 2]],
+    )
+    pooled = np.ones((1, 5), np.float32)
+    np.testing.assert_array_equal(
+        model.pooled_classifier(pooled).numpy()[:, [0, 1, 3]],
+        tuned.pooled_classifier(pooled).numpy()[:, [0, 3, 2]],
+    )
+    np.testing.assert_array_equal(
+        model.centroids.numpy()[[0, 1, 3]], tuned.centroids.numpy()[[0, 3, 2]]
+    )
+    assert tuned.centroids.shape == (5, 5)
+    # New centroids are those of a new model, uniform in [0, 1].
+    new = tuned.centroids.numpy()[[1, 4]]
+    assert ((0 <= new) & (new <= 1)).all()
+    assert tuned.get_config() == {**model.get_config(), "num_classes": 4}
+
+
+@pytest.mark.parametrize(
+    ("own", "wanted", "message"),
+    [
+        (("a", "b"), ("a",), "own has 2 names, the model 3 actions"),
+        (("a", "b", "a"), ("a",), "a name stands twice"),
+        (("a", "b", "c"), ("a", "a"), "a name stands twice"),
+    ],
+)
+def test_with_classes_refuses_wrong_lists(own, wanted, message):
+    with pytest.raises(ValueError, match=message):
+        random_model().with_classes(own, wanted)
+
+
+def test_a_frozen_model_is_loaded_frozen(tmp_path):
+    model = random_model()
+    model.trainable = False
+    model.save(tmp_path / "frozen.keras")
+    loaded = keras.models.load_model(tmp_path / "frozen.keras")
+    assert not loaded.classifier.trainable_variables

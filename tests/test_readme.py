@@ -11,10 +11,24 @@ import pytest
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+IN_KERAS = (ROOT / "docs" / "keras.md").read_text(encoding="utf-8")
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language, text=README):
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def run_python(folder, code):
+    """What Python prints of some code, in a folder."""
+    found = subprocess.run(
+        [sys.executable, "-W", "error::UserWarning", "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    return found.stdout
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +50,7 @@ def workplace(tmp_path_factory):
     return folder
 
 
-def test_six_commands_and_the_python_example(workplace):
+def test_six_commands_and_the_python_examples(workplace):
     (block,) = blocks("bash")
     commands = block.strip().splitlines()
     assert len(commands) == 6
@@ -60,14 +74,19 @@ def test_six_commands_and_the_python_example(workplace):
         for stream in ("rgb", "flow")
     ]
     np.save(workplace / "my_features" / "joined.npy", np.concatenate(joined, 1))
-    found = subprocess.run(
-        [sys.executable, "-c", example + "\nprint(activation.shape)"],
-        cwd=workplace,
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-    )
-    assert found.stdout == "(15, 4)\n", found.stderr  # three actions
+    printed = run_python(workplace, example + "\nprint(activation.shape)")
+    assert printed == "(15, 4)\n"  # three actions
+
+    load, detect, tune, larger = blocks("python", IN_KERAS)
+    code = load + detect + tune + larger
+    # The larger model is the same when it is loaded.
+    code += """
+again = keras.models.load_model("larger.keras")
+np.testing.assert_allclose(again(x), larger(x), rtol=1e-6)
+assert len(again.trainable_variables) == 2
+print(len(best), scores.shape)
+"""
+    assert run_python(workplace, code).splitlines()[-1] == "2 (2, 4)"
 
 
 def test_every_file_it_names_is_there():

@@ -141,6 +141,9 @@ class TwoStreamLocalizer(keras.Model):
         ):
             if not layer.built:
                 layer.build(shape)
+                # Keras tells layers of a change only: a frozen model that is
+                # loaded would not be frozen inside another one.
+                layer.trainable = self.trainable
         self.built = True
 
     @property
@@ -197,6 +200,53 @@ class TwoStreamLocalizer(keras.Model):
         # gradient, of zero, and no optimizer complains.
         share = {"both": 0.5, "attention": 1.0, "mil": 0.0}[self.branches]
         return share * attention_scores + (1.0 - share) * mil_scores
+
+    def with_classes(self, own, wanted):
+        """A model of other actions that keeps what both have in common.
+
+        The layers that know no actions stay as they are; the background, and
+        each action of both lists, keep their part of the classifiers and
+        their centroid. New actions start as in a new model. The new model is
+        not compiled.
+
+        Args:
+            own: names of this model's C actions, in their order.
+            wanted: those of the new model, likewise.
+
+        Returns:
+            TwoStreamLocalizer.
+
+        Raises:
+            ValueError: if `own` are not C names, or a list repeats one.
+        """
+        own, wanted = list(own), list(wanted)
+        if len(own) != self.num_classes:
+            raise ValueError(
+                f"own has {len(own)} names, the model {self.num_classes} "
+                "actions"
+            )
+        for names in (own, wanted):
+            if len(set(names)) < len(names):
+                raise ValueError(f"a name stands twice in {names}")
+        config = {**self.get_config(), "num_classes": len(wanted)}
+        model = type(self).from_config(config)
+        kept = [name for name in wanted if name in own]
+        rows = [0] + [1 + wanted.index(name) for name in kept]
+        sources = [0] + [1 + own.index(name) for name in kept]
+        for name in ("residual_block", "attention"):
+            weights = getattr(self, name).get_weights()
+            getattr(model, name).set_weights(weights)
+        for name in ("classifier", "pooled_classifier"):
+            weights = getattr(model, name).get_weights()
+            for new, old in zip(
+                weights, getattr(self, name).get_weights(), strict=True
+            ):
+                new[..., rows] = old[..., sources]
+            getattr(model, name).set_weights(weights)
+        (centroids,) = model.dictionary.get_weights()
+        centroids[rows] = self.dictionary.get_weights()[0][sources]
+        model.dictionary.set_weights([centroids])
+        return model
 
     def loss_terms(self, inputs, actions, outputs):
         """The unweighted terms of Eq. 8, for each video.
