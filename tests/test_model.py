@@ -206,7 +206,7 @@ def test_train_step_is_keras_own_step():
 def test_training_under_xla_learns():
     _, history = fitted(tfwstal.TwoStreamLocalizer, xla=True)
     assert history["loss"][-1] < history["loss"][0]
-    assert set(history) == {"loss", *TERMS}
+    assert set(history) == {"loss", *TERMS, "gradient_norm"}
 
 
 def test_logged_loss_is_the_mean_over_the_epoch():

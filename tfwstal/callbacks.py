@@ -1,8 +1,83 @@
 """What watches a training run from outside the training step."""
 
+import csv
+import math
+
 import keras
 
 from tfwstal import average_precision, dataset, localization
+from tfwstal.errors import InputError
+
+
+class StopAtNonFinite(keras.callbacks.Callback):
+    """Ends the training at the first loss or gradient that is no number.
+
+    The logs that Keras reads after each step are enough: a running mean that
+    was a number one step before is none because of this step. Put it before
+    the callbacks that save.
+
+    Args:
+        batch_videos: function of an epoch and a step in it, from 0, that
+            returns the ids of the videos of that batch.
+        start: the epoch, and the step in it, with which `fit` begins.
+    """
+
+    def __init__(self, batch_videos, start=(0, 0)):
+        super().__init__()
+        self._batch_videos, self._start = batch_videos, start
+        self._epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the epoch."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Raises InputError if a mean is not finite."""
+        bad = [
+            name.replace("gradient_norm", "the norm of the gradients")
+            for name, value in logs.items()
+            if not math.isfinite(value)
+        ]
+        if not bad:
+            return
+        first, skipped = self._start
+        step = batch + (skipped if self._epoch == first else 0)
+        videos = self._batch_videos(self._epoch, step)
+        raise InputError(
+            f"epoch {self._epoch}, step {step}: the training has diverged "
+            f"({', '.join(bad)} is no finite number), with the videos "
+            f"{', '.join(videos)}; look at their features, lower "
+            "--learning_rate or give --clip_norm"
+        )
+
+
+class HistoryFile(keras.callbacks.Callback):
+    """Appends each epoch's logs to a CSV file, which is closed in between.
+
+    Keras's CSVLogger leaves it open where the training fails.
+
+    Args:
+        path: the file; made if it is not there.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self._path = path
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Appends a row; raises InputError if the file cannot be written."""
+        names = sorted(logs)
+        try:
+            with open(self._path, "a", encoding="utf-8", newline="") as file:
+                writer = csv.writer(file)
+                if not file.tell():
+                    writer.writerow(["epoch", *names])
+                writer.writerow([epoch, *(logs[name] for name in names)])
+        except OSError as error:
+            raise InputError(
+                f"{self._path} cannot be written ({error.strerror}); make room "
+                "and give the same command again"
+            ) from None
 
 
 class LocalizationEvaluation(keras.callbacks.Callback):

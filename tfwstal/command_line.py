@@ -8,7 +8,7 @@ import typing
 from absl import app, flags, logging
 
 from tfwstal.config import Config, to_text
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, Terminated
 
 # The recipes lie beside the package in a checkout, inside it once installed.
 _RECIPE_FOLDERS = (
@@ -46,6 +46,9 @@ def run(main, command):
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)
             sys.exit(130)
+        except Terminated as end:
+            print(f"terminated: {end}", file=sys.stderr)
+            sys.exit(143)  # 128 + SIGTERM, as shells count
 
     app.run(main_or_fail, flags_parser=parse_or_fail)
 

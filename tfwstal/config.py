@@ -362,6 +362,14 @@ class Config:
         low=0.0,
         high=1e3,
     )
+    clip_norm: float = _flag(
+        0.0,
+        TRAIN,
+        "Gradients are scaled down together where their norm is greater; 0: "
+        "never.",
+        low=0.0,
+        high=1e6,
+    )
     seed: int = _flag(
         0,
         ("train", "tune", "synthesize"),
@@ -375,6 +383,20 @@ class Config:
         TRAIN,
         "Compile the training step with XLA; auto: where a GPU is present.",
         choices=("auto", "on", "off"),
+    )
+    deterministic: bool = _flag(
+        False,
+        TRAIN,
+        "Runs with the same flags are equal bit for bit on a GPU too, where "
+        "that is slower. Not with --xla=on.",
+    )
+    checkpoint_minutes: float = _flag(
+        1.0,
+        ("train",),
+        "Minutes between checkpoints, which are what a killed run loses at "
+        "most; 0: after every step.",
+        low=0.0,
+        high=1e6,
     )
     eval_every: int = _flag(
         0,
@@ -611,6 +633,11 @@ class Config:
             raise InputError(
                 f"--length_edges={to_text(self.length_edges)} must ascend"
             )
+        if self.deterministic and self.xla == "on":
+            raise InputError(
+                "--deterministic and --xla=on exclude each other: TensorFlow "
+                "does not make compiled steps deterministic; drop one"
+            )
         if self.branches == "attention" and (
             self.lambda_smt or self.lambda_gui
         ):
@@ -633,13 +660,13 @@ class Config:
             if not set(field.metadata["commands"]).isdisjoint(commands)
         }
 
-    def save(self, path):
-        """Writes the flags that make a run, usable as a flagfile again.
+    def of_run(self):
+        """The flags that make a run: dict from name to text.
 
         Those are the flags that `train` looks at, and the time scale of its
         features; --data_dir is made absolute, to be found from any folder.
         """
-        lines = []
+        texts = {}
         for field in dataclasses.fields(self):
             name, value = field.name, getattr(self, field.name)
             if name in ("run_dir", "overwrite"):
@@ -647,7 +674,12 @@ class Config:
             if name == "data_dir" and value:
                 value = pathlib.Path(value).absolute()
             if "train" in field.metadata["commands"] or name in _TIME_SCALE:
-                lines.append(f"--{name}={to_text(value)}\n")
+                texts[name] = to_text(value)
+        return texts
+
+    def save(self, path):
+        """Writes the flags that make a run, usable as a flagfile again."""
+        lines = [f"--{name}={text}\n" for name, text in self.of_run().items()]
         pathlib.Path(path).write_text("".join(lines), encoding="utf-8")
 
 

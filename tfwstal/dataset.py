@@ -2,7 +2,7 @@
 
 Training draws --num_snippets snippets of each video anew in every epoch; tests
 see videos whole. The order and the draws of an epoch are a function of (seed,
-epoch) alone, so that a run can be continued at any epoch.
+epoch) alone, so that a run can be continued at any step.
 """
 
 import contextlib
@@ -40,6 +40,7 @@ def training_batches(
     repeat,
     static,
     videos=None,
+    start=(0, 0),
 ):
     """Batches of sampled snippets, for all epochs in one stream.
 
@@ -49,11 +50,12 @@ def training_batches(
         num_snippets: T, snippets drawn from a longer video.
         batch_size: videos a batch; an epoch's last one may be smaller.
         seed: fixes order and draws.
-        epochs: passes over the split `train`.
+        epochs: passes over the split `train`, those before `start` included.
         repeat: repeat the snippets of shorter videos to T, as the peers do,
             instead of padding them.
         static: pad every batch to T, as XLA needs, and not to its longest.
         videos: ids of the videos to train on; by default all.
+        start: the epoch, and the step in it, of the first batch.
 
     Returns:
         tf.data.Dataset of ({"features" [B, T, D], "num_snippets" [B]},
@@ -61,16 +63,13 @@ def training_batches(
     """
     paths = info.shard_paths(data_dir, "train")
     num_classes = len(info.classes)
+    first, done = start
 
     def one_epoch(epoch):
-        order = tf.random.experimental.stateless_shuffle(
-            tf.constant(paths), seed=[seed, epoch]
-        )
-        records = (
-            tf.data.Dataset.from_tensor_slices(order)
-            .batch(_SHUFFLED_SHARDS)
-            .flat_map(lambda shards: _shuffled(shards, [seed, epoch]))
-        )
+        records = _records_of_epoch(paths, seed, epoch, videos)
+        if done:
+            begins = tf.cast(tf.equal(epoch, first), tf.int64)
+            records = records.skip(begins * done * batch_size)
 
         def sample(serialized):
             video = schema.parse_video(serialized, info.feature_dim)
@@ -88,28 +87,55 @@ def training_batches(
             actions = schema.multi_hot(video["label_indices"], num_classes)
             return inputs, actions
 
-        return (
-            _only(records, videos)
-            .map(
-                sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-            )
-            .padded_batch(
-                batch_size,
-                padded_shapes=(
-                    {
-                        "features": [
-                            num_snippets if static else None,
-                            info.feature_dim,
-                        ],
-                        "num_snippets": [],
-                    },
-                    [num_classes],
-                ),
-            )
+        return records.map(
+            sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        ).padded_batch(
+            batch_size,
+            padded_shapes=(
+                {
+                    "features": [
+                        num_snippets if static else None,
+                        info.feature_dim,
+                    ],
+                    "num_snippets": [],
+                },
+                [num_classes],
+            ),
         )
 
-    stream = tf.data.Dataset.range(epochs).flat_map(one_epoch)
+    stream = tf.data.Dataset.range(first, epochs).flat_map(one_epoch)
     return stream.prefetch(tf.data.AUTOTUNE)
+
+
+def batch_videos(info, data_dir, batch_size, seed, epoch, step, videos=None):
+    """Ids of the videos of one batch of `training_batches`, in its order.
+
+    Args:
+        epoch: from 0.
+        step: in the epoch, from 0.
+
+    The other arguments are those of `training_batches`.
+    """
+    paths = info.shard_paths(data_dir, "train")
+    records = _records_of_epoch(paths, seed, tf.constant(epoch), videos)
+    batch = records.skip(step * batch_size).take(batch_size)
+    return [
+        video["video_id"].decode()
+        for video in batch.map(schema.parse_labels).as_numpy_iterator()
+    ]
+
+
+def _records_of_epoch(paths, seed, epoch, videos):
+    """The training records in the order of an epoch, a scalar tensor."""
+    order = tf.random.experimental.stateless_shuffle(
+        tf.constant(paths), seed=[seed, epoch]
+    )
+    records = (
+        tf.data.Dataset.from_tensor_slices(order)
+        .batch(_SHUFFLED_SHARDS)
+        .flat_map(lambda shards: _shuffled(shards, [seed, epoch]))
+    )
+    return _only(records, videos)
 
 
 def _shuffled(shards, seed):

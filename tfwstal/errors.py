@@ -8,3 +8,7 @@ class InputError(ValueError):
     `command_line.run` prints it and exits with status 1; every other exception
     is a defect of ours and keeps its traceback.
     """
+
+
+class Terminated(Exception):
+    """The process was asked to end (SIGTERM), and has saved its work."""

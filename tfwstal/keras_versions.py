@@ -18,6 +18,40 @@ def scale_loss(optimizer, loss):
     return loss if scale is None else scale(loss)
 
 
+def dropout(rate):
+    """A Dropout layer whose draws follow from variables.
+
+    Keras 2.15 draws from TensorFlow's own generator by default, whose state
+    cannot be read.
+    """
+    if hasattr(keras, "random"):
+        return keras.layers.Dropout(rate)
+    return keras.layers.Dropout(rate, force_generator=True)
+
+
+def training_variables(model):
+    """All variables that a training step reads or changes, in a fixed order.
+
+    Weights, states of random generators, metrics, and the optimizer's, which
+    are created if they are not there yet.
+    """
+    optimizer = model.optimizer
+    variables = list(model.variables)
+    if hasattr(optimizer, "build"):
+        optimizer.build(model.trainable_variables)
+        variables += optimizer.variables
+    else:  # tensorflow-addons' optimizers are of an older kind
+        optimizer._create_all_weights(model.trainable_variables)
+        variables += optimizer.variables()
+    for layer in model.submodules if hasattr(model, "submodules") else ():
+        generator = getattr(layer, "_random_generator", None)
+        if generator is not None:
+            variables.append(generator._generator.state)
+    for metric in model.metrics:
+        variables += metric.variables
+    return list({id(variable): variable for variable in variables}.values())
+
+
 def write_archive(archive, path):
     """Writes a keras.export.ExportArchive; Keras 3 without its summary."""
     known = inspect.signature(archive.write_out).parameters
@@ -25,13 +59,14 @@ def write_archive(archive, path):
     archive.write_out(str(path), **quiet)
 
 
-def make_optimizer(name, learning_rate, weight_decay):
+def make_optimizer(name, learning_rate, weight_decay=0.0, clip_norm=0.0):
     """The optimizer of that name, of Keras or of tensorflow-addons.
 
     Args:
         name: class name, case aside, such as "adam" or "RectifiedAdam".
         learning_rate: step size.
         weight_decay: decoupled weight decay; 0 for none.
+        clip_norm: greatest norm of all gradients together; 0 for none.
 
     Raises:
         InputError: if neither knows the name.
@@ -46,6 +81,8 @@ def make_optimizer(name, learning_rate, weight_decay):
     arguments = {"learning_rate": learning_rate}
     if weight_decay:
         arguments["weight_decay"] = weight_decay
+    if clip_norm:
+        arguments["global_clipnorm"] = clip_norm
     try:
         return known[name.lower()](**arguments)
     except TypeError:

@@ -9,6 +9,8 @@ nothing, and every output there is zero.
 import keras
 import tensorflow as tf
 
+from tfwstal import keras_versions
+
 
 def zero_padding(values, valid):
     """Returns `values` [B, T, ...] with the padded snippets set to zero."""
@@ -58,7 +60,7 @@ class ResidualBlock(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.dropout_rate = dropout
         self.residual = residual
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = keras_versions.dropout(dropout)
 
     def build(self, input_shape):
         """Creates the convolution for features [B, T, D]."""
@@ -74,6 +76,7 @@ class ResidualBlock(keras.layers.Layer):
             name="conv",
         )
         self.conv.build((None, None, self.kernel_size * width))
+        self.dropout.build(input_shape)
         self.built = True
 
     def call(self, features, valid, training=False):

@@ -108,13 +108,14 @@ class TwoStreamLocalizer(keras.Model):
         self._trackers = {
             name: keras.metrics.Mean(name=name) for name in ("loss", *TERMS)
         }
+        self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
 
         # === Layers ===
         self.residual_block = layers.ResidualBlock(
             kernel_size, embedding_dropout, residual, name="residual_block"
         )
         self.attention = layers.Attention(attention, name="attention")
-        self.dropout = keras.layers.Dropout(dropout)
+        self.dropout = keras_versions.dropout(dropout)
         self.classifier = keras.layers.Dense(num_classes + 1, name="classifier")
         self.pooled_classifier = self.classifier
         if classifier == "own":
@@ -138,6 +139,7 @@ class TwoStreamLocalizer(keras.Model):
             self.classifier,
             self.pooled_classifier,
             self.dictionary,
+            self.dropout,
         ):
             if not layer.built:
                 layer.build(shape)
@@ -312,8 +314,9 @@ class TwoStreamLocalizer(keras.Model):
 
     @property
     def metrics(self):
-        """Means over the epoch of the loss and of its unweighted terms."""
-        return list(self._trackers.values())
+        """Means over the epoch: the loss, its unweighted terms, and, of
+        training alone, the norm of all gradients before any clipping."""
+        return [*self._trackers.values(), self._gradient_norm]
 
     def train_step(self, data):
         """One step: forward, Eq. 8, gradients, update; XLA compiles it."""
@@ -323,6 +326,7 @@ class TwoStreamLocalizer(keras.Model):
             loss = self.compute_loss(x, y, outputs, sample_weight)
             loss = keras_versions.scale_loss(self.optimizer, loss)
         gradients = tape.gradient(loss, self.trainable_variables)
+        self._gradient_norm.update_state(tf.linalg.global_norm(gradients))
         self.optimizer.apply_gradients(
             zip(gradients, self.trainable_variables, strict=True)
         )
@@ -334,7 +338,7 @@ class TwoStreamLocalizer(keras.Model):
         self.compute_loss(
             x, y, self(x, training=False), sample_weight, training=False
         )
-        return {metric.name: metric.result() for metric in self.metrics}
+        return {name: mean.result() for name, mean in self._trackers.items()}
 
     def get_config(self):
         """Constructor arguments."""

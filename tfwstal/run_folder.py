@@ -1,6 +1,7 @@
 """The folder of a run: created by training, read by localize and export."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -15,6 +16,7 @@ from tfwstal.errors import InputError
 MODEL = "model.keras"
 FLAGS = "flags.flags"
 CLASSES = "classes.txt"
+CHECKPOINT = "checkpoints/last.npz"
 
 # What Keras raises on files that are no whole model.
 _DAMAGE = (
@@ -28,28 +30,43 @@ _DAMAGE = (
 )
 
 
-def refuse_existing(run_dir, data_dir, overwrite):
-    """Raises InputError where a new run would write over something.
+def goes_on(config):
+    """Whether a training goes on with the unfinished run in --run_dir.
 
-    With `overwrite` another run may go, but never a folder of anything else,
-    and never one that holds the records to train on.
+    It does where the run has the same flags. Where it would write over
+    anything else that is an error. With --overwrite another run may go, but
+    never a folder of anything else, and never one that holds the records to
+    train on.
+
+    Args:
+        config: Config, with the time scale of the features.
+
+    Raises:
+        InputError: see above.
     """
-    run_dir = pathlib.Path(run_dir)
-    if run_dir.resolve() in (
-        pathlib.Path(data_dir).resolve(),
-        *pathlib.Path(data_dir).resolve().parents,
-    ):
+    run_dir = pathlib.Path(config.run_dir)
+    data_dir = pathlib.Path(config.data_dir).resolve()
+    if run_dir.resolve() in (data_dir, *data_dir.parents):
         raise InputError(
-            f"--data_dir={data_dir} lies in --run_dir={run_dir}; choose "
-            "another folder for the run"
+            f"--data_dir={config.data_dir} lies in --run_dir={run_dir}; "
+            "choose another folder for the run"
         )
     if not run_dir.exists():
-        return
+        return False
     if not run_dir.is_dir():
         raise InputError(f"--run_dir={run_dir} is a file; name a folder")
     if not any(run_dir.iterdir()):
-        return
-    if not overwrite:
+        return False
+    if (run_dir / FLAGS).is_file() and not (run_dir / MODEL).exists():
+        other = _other_flag(run_dir, config)
+        if other is None or config.overwrite:
+            return other is None
+        raise InputError(
+            f"--run_dir={run_dir} holds an unfinished run that goes on with "
+            f"its own flags alone, and {other}; choose another folder or give "
+            "--overwrite"
+        )
+    if not config.overwrite:
         raise InputError(
             f"--run_dir={run_dir} is not empty; choose another folder or "
             "give --overwrite"
@@ -59,14 +76,25 @@ def refuse_existing(run_dir, data_dir, overwrite):
             f"--run_dir={run_dir} holds something that is no run (there is "
             f"no {FLAGS}); it is not overwritten"
         )
+    return False
+
+
+def _other_flag(run_dir, config):
+    """What the first flag is that differs from a run's, in words, or None."""
+    lines = (run_dir / FLAGS).read_text("utf-8").splitlines()
+    recorded = dict(line.removeprefix("--").split("=", 1) for line in lines)
+    for name, text in config.of_run().items():
+        if recorded.get(name) != text:
+            was = f"--{name}={recorded[name]}" if name in recorded else "unset"
+            return f"--{name}={text} was {was}"
+    return None
 
 
 def check_space(run_dir, num_weights):
     """Raises InputError if the disk is too full for a run.
 
-    Needed are a checkpoint and the model, each with two moments a weight, and
-    the model once more while it is replaced. To be asked before training:
-    HDF5, which writes the checkpoints, may end the process on a full disk.
+    Needed are a checkpoint, which is written beside the one before, and the
+    model, each with two moments a weight.
     """
     needed = 3 * num_weights * 3 * 4 + 2**20
     folder = pathlib.Path(run_dir).absolute()
@@ -81,49 +109,81 @@ def check_space(run_dir, num_weights):
 
 
 @contextlib.contextmanager
-def creating(run_dir, config, classes):
-    """The folder of a new run, for the time of its training.
+def creating(config, classes):
+    """The folder of a run, for the time of its training.
 
-    An older run there is put aside, and deleted when the new one is whole. If
-    the training fails the older one comes back; without one, the folder
-    stays if there is a checkpoint in it, and goes if not.
+    An unfinished run of the same flags goes on. Any other one is put aside,
+    and deleted when the new one is whole. If the training fails, the folder
+    stays if there is a checkpoint in it, to go on from; if not, it goes, and
+    an older run comes back.
 
     Args:
-        run_dir: the folder.
-        config: Config, saved in it.
+        config: Config, saved in the folder --run_dir.
         classes: action names, likewise.
+
+    Raises:
+        InputError: if the folder cannot be written, or another process trains
+            in it.
     """
-    run_dir = pathlib.Path(run_dir)
+    run_dir = pathlib.Path(config.run_dir)
     replaced = run_dir.with_name(f".{run_dir.name}.replaced")
-    if run_dir.exists():
-        shutil.rmtree(replaced, ignore_errors=True)
-        run_dir.rename(replaced)
-    try:
-        create(run_dir, config, classes)
-        yield
-    except BaseException:
-        if replaced.exists():
-            shutil.rmtree(run_dir, ignore_errors=True)
-            replaced.rename(run_dir)
-        elif not any(run_dir.glob("checkpoints/*")):
-            shutil.rmtree(run_dir, ignore_errors=True)
-        raise
+    if not goes_on(config):
+        if (run_dir / FLAGS).exists():
+            with _locked(run_dir):
+                _put_aside(run_dir, replaced)
+        _create(run_dir, config, classes)
+    with _locked(run_dir):
+        try:
+            yield
+        except BaseException:
+            if not (run_dir / CHECKPOINT).exists():
+                shutil.rmtree(run_dir, ignore_errors=True)
+                if replaced.exists():
+                    replaced.rename(run_dir)
+            raise
+        (run_dir / CHECKPOINT).unlink(missing_ok=True)  # the model has it all
     shutil.rmtree(replaced, ignore_errors=True)
 
 
-def create(run_dir, config, classes):
-    """Creates the folder of a run with all but its model."""
-    run_dir = pathlib.Path(run_dir)
+def _put_aside(run_dir, replaced):
+    """Renames an older run. Of a whole and an unfinished one, the whole."""
+    if replaced.exists() and not (run_dir / MODEL).exists():
+        shutil.rmtree(run_dir)
+    else:
+        shutil.rmtree(replaced, ignore_errors=True)
+        run_dir.rename(replaced)
+
+
+def _create(run_dir, config, classes):
+    """Creates the folder of a run with all but its model, whole or not."""
+    aside = run_dir.with_name(f".{run_dir.name}.incomplete")
     try:
-        (run_dir / "checkpoints").mkdir(parents=True)
-        config.save(run_dir / FLAGS)
-        (run_dir / CLASSES).write_text(
+        shutil.rmtree(aside, ignore_errors=True)
+        (aside / CHECKPOINT).parent.mkdir(parents=True)
+        config.save(aside / FLAGS)
+        (aside / CLASSES).write_text(
             "".join(f"{name}\n" for name in classes), encoding="utf-8"
         )
+        aside.rename(run_dir)
     except OSError as error:
         raise InputError(
             f"--run_dir={run_dir} cannot be written: {error.strerror}"
         ) from None
+
+
+@contextlib.contextmanager
+def _locked(run_dir):
+    """Keeps other processes from training in a folder; a kill unlocks it."""
+    with open(run_dir / FLAGS, "r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"--run_dir={run_dir}: another process trains in it"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
 
 
 def save_model(model, run_dir):
@@ -138,8 +198,11 @@ def save_model(model, run_dir):
         "--learning_rate or look at the features",
     )
     aside = pathlib.Path(run_dir) / f"incomplete-{MODEL}"
-    model.save(aside)
-    os.replace(aside, aside.with_name(MODEL))
+    try:
+        model.save(aside)
+        os.replace(aside, aside.with_name(MODEL))
+    finally:  # nothing is left of it after the renaming
+        aside.unlink(missing_ok=True)
 
 
 def load(run_dir):
@@ -158,7 +221,7 @@ def load(run_dir):
         if not (run_dir / name).is_file():
             raise InputError(
                 f"--run_dir={run_dir} holds no {name}: the run is not "
-                "finished; train it first"
+                "finished; give the command that trains it again"
             )
     try:
         # Detection needs no optimizer, and may lack tensorflow-addons' own.

@@ -163,11 +163,9 @@ class Scorer:
     def _trained(self, config, fold):
         """A model trained on all folds but one, whatever was done before."""
         keras.backend.clear_session()
-        keras.utils.set_random_seed(config.seed)
         videos = set().union(*self._folds) - set(self._folds[fold])
         model = train.compiled_model(config, self._info, videos)
-        watchers = [keras.callbacks.TerminateOnNaN()]
-        train.fit(model, config, self._info, watchers, videos)
+        train.fit(model, config, self._info, videos=videos)
         return model
 
 

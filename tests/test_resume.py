@@ -1,0 +1,159 @@
+"""train, killed at any point: the same command ends as if nobody had."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from conftest import ROOT, random_record, write_records
+
+# Runs the command, one process a point, from one that has imported TensorFlow
+# already. A point: a function, which call of it, whether after it, and what
+# happens there.
+SCRIPT = """
+import importlib, json, os, resource, signal, sys
+from tfwstal import command_line, train
+
+def act(what):
+    if what == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif what == "terminate":
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:  # a disk that is full from here on
+        resource.setrlimit(resource.RLIMIT_FSIZE, (what, what))
+
+def at(where, count, after, what):
+    module, _, name = where.rpartition(":")
+    owner = importlib.import_module(module)
+    *path, name = name.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    function, calls = getattr(owner, name), []
+    def call(*args, **kwargs):
+        calls.append(0)
+        if len(calls) == count and not after:
+            act(what)
+        result = function(*args, **kwargs)
+        if len(calls) == count and after:
+            act(what)
+        return result
+    setattr(owner, name, call)
+
+for arguments, point in json.loads(sys.argv[1]):
+    sys.stdout.flush()
+    process = os.fork()
+    if not process:
+        if point:
+            at(*point)
+        sys.argv = ["train", *arguments]
+        command_line.run(train.main, "train")
+    print("exit", os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
+"""
+SAVE = "tfwstal.checkpoint:_write"
+STEP = "tfwstal.checkpoint:Checkpoint.on_train_batch_end"
+EPOCH = "tfwstal.checkpoint:Checkpoint.on_epoch_end"
+POINTS = [  # one run meets them in turn; each count is of its own process
+    ("tfwstal.run_folder:_create", 1, True, "kill"),  # nothing but a folder
+    (SAVE, 1, False, "kill"),  # a step done, none saved
+    ("os:fsync", 2, False, "kill"),  # in the writing of a checkpoint
+    ("os:replace", 2, False, "kill"),  # whole, but not yet its name
+    (SAVE, 1, True, "kill"),  # just saved, inside of an epoch
+    (EPOCH, 1, False, "kill"),  # history.csv is ahead of the checkpoint
+    (EPOCH, 1, True, "kill"),  # between epochs
+    (STEP, 1, False, "terminate"),  # inside of an epoch
+    (SAVE, 1, False, 2000),  # a full disk
+    ("tfwstal.callbacks:LocalizationEvaluation.on_epoch_end",)
+    + (1, False, "terminate"),  # between epochs
+    ("tfwstal.run_folder:save_model", 1, False, "kill"),
+    ("os:replace", 1, False, "kill"),  # the model: all steps are saved
+    ("tfwstal.run_folder:save_model", 1, True, "kill"),  # it is there now
+]
+CODES = [-9, -9, -9, -9, -9, -9, -9, 143, 1, 143, -9, -9, -9]
+FLAGS = [
+    *("--num_snippets=20", "--batch_size=3", "--epochs=4", "--dropout=0.5"),
+    *("--embedding_dropout=0.3", "--learning_rate=0.01", "--eta=0.3,0.5"),
+    *("--checkpoint_minutes=0", "--eval_every=2", "--clip_norm=0.5"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with records, of which a training sees three batches."""
+    root = tmp_path_factory.mktemp("resume")
+    train = [
+        random_record(f"train_{n}", n, (1 + i % 3,))
+        for i, n in enumerate([1, 3, 12, 25, 40, 7, 18, 30])
+    ]
+    test = [random_record("test", 14)]
+    write_records(root / "records", {"train": train, "test": test})
+    return root
+
+
+def start(folder, jobs):
+    """Starts jobs in turn: [(name of the run, flags, point or None)].
+
+    Returns:
+        their exit codes, and what they wrote to standard error.
+    """
+    jobs = [
+        (
+            [
+                f"--data_dir={folder / 'records'}",
+                f"--run_dir={folder / name}",
+                *FLAGS,
+                *flags,
+            ],
+            point,
+        )
+        for name, flags, point in jobs
+    ]
+    found = subprocess.run(
+        [sys.executable, "-c", SCRIPT, json.dumps(jobs)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert found.returncode == 0, found.stderr
+    lines = [line.split() for line in found.stdout.splitlines()]
+    codes = [int(words[1]) for words in lines if words[:1] == ["exit"]]
+    return codes, found.stderr
+
+
+def content(run_dir):
+    """What a run leaves, without times: dict from name to bytes."""
+    found = {"history.csv": (run_dir / "history.csv").read_bytes()}
+    with zipfile.ZipFile(run_dir / "model.keras") as archive:
+        for name in archive.namelist():
+            if name != "metadata.json":  # the date
+                found[name] = archive.read(name)
+    return found
+
+
+@pytest.mark.parametrize("xla", ["off", "on"])
+def test_killed_at_every_point_and_equal_in_the_end(folder, xla):
+    flags = [f"--xla={xla}"]
+    points, codes = POINTS, CODES
+    if xla == "on":  # compiling takes long
+        points, codes = points[4:8:3], codes[4:8:3]
+    found, messages = start(
+        folder,
+        [(f"whole_{xla}", flags, None)]
+        + [(f"killed_{xla}", flags, point) for point in points]
+        + [(f"killed_{xla}", flags, None)] * (xla == "on"),
+    )
+    assert found == [0, *codes] + [0] * (xla == "on"), messages
+    whole, killed = (folder / f"{name}_{xla}" for name in ("whole", "killed"))
+    assert content(killed) == content(whole)
+    assert sorted(path.name for path in killed.iterdir()) == sorted(
+        path.name for path in whole.iterdir()
+    )
+    with open(whole / "history.csv") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == list("0123")
+    assert "terminated: saved after epoch" in messages
+    if xla == "off":
+        assert "last.npz cannot be written (File too large)" in messages
+    assert "Traceback" not in messages
