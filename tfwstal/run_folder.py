@@ -190,7 +190,7 @@ def save_model(model, run_dir):
     """Writes model.keras aside and renames it, so that it is always whole.
 
     Raises:
-        InputError: if the training has diverged.
+        InputError: if the training has diverged, or the disk is full.
     """
     _check_finite(
         model,
@@ -201,6 +201,12 @@ def save_model(model, run_dir):
     try:
         model.save(aside)
         os.replace(aside, aside.with_name(MODEL))
+    except OSError as error:
+        raise InputError(
+            f"{aside.with_name(MODEL)} cannot be written ({error.strerror}); "
+            "make room and give the same command again: it goes on from the "
+            "last checkpoint"
+        ) from None
     finally:  # nothing is left of it after the renaming
         aside.unlink(missing_ok=True)
 
