@@ -107,8 +107,8 @@ def test_the_first_bad_step_is_named_and_the_checkpoint_kept(
         message = str(caught.value)
         assert message.startswith(f"epoch 0, step {first}: the training has")
         assert "smt" in message and ", ".join(videos) in message
-        saved = np.load(tmp_path / "run" / run_folder.CHECKPOINT)
-        assert saved["start"].tolist() == [0, first]
+        with np.load(tmp_path / "run" / run_folder.CHECKPOINT) as saved:
+            assert saved["start"].tolist() == [0, first]
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
