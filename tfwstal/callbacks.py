@@ -6,7 +6,7 @@ import math
 import keras
 
 from tfwstal import average_precision, dataset, localization
-from tfwstal.errors import InputError
+from tfwstal.errors import Diverged, InputError
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
@@ -32,7 +32,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        """Raises InputError if a mean is not finite."""
+        """Raises Diverged if a mean is not finite."""
         bad = [
             name.replace("gradient_norm", "the norm of the gradients")
             for name, value in logs.items()
@@ -43,7 +43,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
         first, skipped = self._start
         step = batch + (skipped if self._epoch == first else 0)
         videos = self._batch_videos(self._epoch, step)
-        raise InputError(
+        raise Diverged(
             f"epoch {self._epoch}, step {step}: the training has diverged "
             f"({', '.join(bad)} is no finite number), with the videos "
             f"{', '.join(videos)}; look at their features, lower "

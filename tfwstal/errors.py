@@ -10,5 +10,9 @@ class InputError(ValueError):
     """
 
 
+class Diverged(InputError):
+    """A loss or a gradient is no finite number any more."""
+
+
 class Terminated(Exception):
     """The process was asked to end (SIGTERM), and has saved its work."""

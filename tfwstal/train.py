@@ -152,7 +152,7 @@ def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
         start: the epoch, and the step in it, to begin with.
 
     Raises:
-        InputError: at the first loss or gradient that is not finite.
+        Diverged: at the first loss or gradient that is not finite.
     """
     epoch, done = start
     epochs = epoch + 1 if done else config.epochs

@@ -23,6 +23,8 @@ a flagfile that goes after a recipe, and keras_tuner/, KerasTuner's own files.
 The same command goes on with a search that was stopped.
 """
 
+import contextlib
+
 import keras
 import numpy as np
 import tqdm
@@ -38,7 +40,7 @@ from tfwstal import (
     train,
     tune_folder,
 )
-from tfwstal.errors import InputError
+from tfwstal.errors import Diverged, InputError
 
 
 def main(config):
@@ -165,7 +167,9 @@ class Scorer:
         keras.backend.clear_session()
         videos = set().union(*self._folds) - set(self._folds[fold])
         model = train.compiled_model(config, self._info, videos)
-        train.fit(model, config, self._info, videos=videos)
+        # One that diverged finds nothing, and others may still be better.
+        with contextlib.suppress(Diverged):
+            train.fit(model, config, self._info, (), videos)
         return model
 
 
