@@ -41,8 +41,9 @@ setup(
         "h5py>=3.14",
     ],
     extras_require={
-        # gpu, serving and beam are what users asked to have at hand;
-        # no code of ours uses them yet, so no bound was tried.
+        # gpu and beam are what users asked to have at hand; no code of ours
+        # uses them yet, so no bound was tried. Of tensorflow-serving-api pip
+        # finds the version that goes with TensorFlow's; tried: 2.21.0.
         "gpu": ["tensorflow[and-cuda]"],
         "addons": [
             "tensorflow-addons>=0.23; python_version<'3.12'",
@@ -60,6 +61,8 @@ setup(
             "wheel",
             "tensorflow-datasets>=4.9.10",
             "keras-tuner>=1.4.8",
+            "tensorflow-serving-api",
+            "PyYAML>=6.0",
         ],
     },
 )
