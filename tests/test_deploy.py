@@ -143,7 +143,7 @@ def test_the_metrics_are_where_prometheus_looks():
 
 
 @pytest.mark.parametrize(
-    "name", ["docker-compose.yml", "docker-compose.gpu.yml"]
+    "name", ["docker-compose.yml", "docker-compose.batching.yml"]
 )
 def test_the_server_is_started_with_files_that_are_there(name):
     found = flags_of(compose(name))
@@ -157,12 +157,16 @@ def test_the_server_is_started_with_files_that_are_there(name):
     assert len(batching) in (0, 2)
 
 
-def test_the_gpu_file_only_adds():
-    cpu, gpu = compose("docker-compose.yml"), compose("docker-compose.gpu.yml")
+def test_the_files_that_add_only_add():
+    plain, gpu, batching = (
+        compose(f"docker-compose{name}.yml")
+        for name in ("", ".gpu", ".batching")
+    )
     # Lists of arguments replace each other, so the longer repeats the shorter.
-    assert flags_of(cpu).items() <= flags_of(gpu).items()
-    assert gpu["image"] == f"{cpu['image']}-gpu"
-    assert ".:/config:ro" in cpu["volumes"] and "volumes" not in gpu
+    assert flags_of(plain).items() < flags_of(batching).items()
+    assert set(batching) == {"command"}
+    assert gpu["image"] == f"{plain['image']}-gpu"
+    assert {"command", "volumes", "ports"}.isdisjoint(gpu)
 
 
 def test_ports_are_closed_to_the_network_by_default():
