@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import random_model, random_record
-from model_server import ModelServer, outputs_to_json
+from model_server import ModelServer
+from model_server_rest import outputs_to_json
 
 from tfwstal import (
     annotations,

@@ -1,7 +1,9 @@
 """The files in deploy/ are what the model server reads."""
 
+import json
 import re
 import subprocess
+import urllib.request
 
 import numpy as np
 import pytest
@@ -191,6 +193,24 @@ def test_every_flag_of_the_client_on_the_page_exists():
     assert len(commands) >= 4
     flags = re.findall(r"--([a-z_]+)", " ".join(commands))
     assert flags and all(hasattr(Config, flag) for flag in flags)
+
+
+def test_the_requests_of_the_page_are_answered(tmp_path):
+    settings = LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40)
+    model = random_model(feature_dim=2)  # two numbers a snippet, as there
+    export.export(model, "abc", settings, 0.64, tmp_path / "1")
+    requests = re.findall(r"(/v1/\S+) -d '(.*?)'", README, re.DOTALL)
+    assert len(requests) == 2
+    found = []
+    with ModelServer(tmp_path) as server:
+        for path, body in requests:
+            url = f"http://{server.rest_address}{path}"
+            with urllib.request.urlopen(url, body.encode()) as answer:
+                found.append(json.load(answer))
+    columns, rows = found
+    (row,) = rows["predictions"]
+    assert row == {k: v[0] for k, v in columns["outputs"].items()}
+    assert row["num_detections"] > 0
 
 
 @pytest.fixture(scope="module")
