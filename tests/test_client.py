@@ -1,5 +1,6 @@
 """The client against a server on loopback, through real sockets."""
 
+import http.server
 import json
 import socket
 import sys
@@ -241,6 +242,29 @@ def test_a_deadline_that_passes(models, transport):
             with pytest.raises(ServerError, match="--timeout=0.5") as raised:
                 asked.localize(videos())
     assert raised.value.code == "DEADLINE_EXCEEDED"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, '{"a": 1}'), (200, "[]"), (200, ""), (502, "<html>"), (404, "{}")],
+)
+def test_something_else_that_speaks_http(status, body):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as other:
+        thread = threading.Thread(target=other.handle_request)
+        thread.start()
+        target = Target(f"127.0.0.1:{other.server_port}")
+        with pytest.raises(ServerError, match=f"HTTP status {status}, no"):
+            serving_rest.RestTransport(target).versions()
+        thread.join()
 
 
 def test_rest_deadline_is_that_of_the_whole_answer():

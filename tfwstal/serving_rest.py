@@ -46,16 +46,13 @@ class RestTransport:
 
     def versions(self):
         """dict from each version of the model to its state, "AVAILABLE"."""
-        answer = self._request("GET", self._model)
-        return {
-            int(each["version"]): each["state"]
-            for each in answer["model_version_status"]
-        }
+        found = self._request("GET", self._model, "model_version_status")
+        return {int(each["version"]): each["state"] for each in found}
 
     def signatures(self):
         """dict from name to {"inputs", "outputs"}; see ServingClient."""
-        answer = self._request("GET", f"{self._version}/metadata")
-        found = answer["metadata"]["signature_def"]["signature_def"]
+        found = self._request("GET", f"{self._version}/metadata", "metadata")
+        found = found["signature_def"]["signature_def"]
         return {
             name: {
                 part: _tensors(signature.get(part, {}))
@@ -70,13 +67,12 @@ class RestTransport:
             "signature_name": signature,
             "inputs": {name: to_json(array) for name, array in inputs.items()},
         }
-        answer = self._request("POST", f"{self._version}:predict", body)
-        return {
-            name: from_json(value) for name, value in answer["outputs"].items()
-        }
+        path = f"{self._version}:predict"
+        found = self._request("POST", path, "outputs", body)
+        return {name: from_json(value) for name, value in found.items()}
 
-    def _request(self, method, path, body=None):
-        """The object that the server answers with."""
+    def _request(self, method, path, key, body=None):
+        """What stands under `key` in the object that the server answers."""
         target = self._target
         content = None if body is None else json.dumps(body).encode()
         try:
@@ -93,16 +89,18 @@ class RestTransport:
             answer = json.loads(text)
         except ValueError:
             answer = None
-        if not isinstance(answer, dict):
-            code = "RESOURCE_EXHAUSTED" if status == 413 else "UNAVAILABLE"
-            limit = ": larger than max" if status == 413 else ""
+        if isinstance(answer, dict) and status == 200 and key in answer:
+            return answer[key]
+        if isinstance(answer, dict) and "error" in answer:
+            raise target.error(_CODES.get(status, "UNKNOWN"), answer["error"])
+        # A proxy, or something else altogether.
+        if status == 413:
             raise target.error(
-                code, f"HTTP status {status}{limit}, not a model server's JSON"
+                "RESOURCE_EXHAUSTED", "HTTP 413: larger than max"
             )
-        if "error" in answer or status != 200:
-            code = _CODES.get(status, "UNKNOWN")
-            raise target.error(code, answer.get("error", f"HTTP {status}"))
-        return answer
+        raise target.error(
+            "UNAVAILABLE", f"HTTP status {status}, no model server's answer"
+        )
 
 
 def _exchange(target, method, path, content):
