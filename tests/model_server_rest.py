@@ -7,6 +7,7 @@ sources: http_rest_api_util.cc, http_server.cc and json_tensor.cc.
 import base64
 import contextlib
 import http.server
+import inspect
 import json
 import re
 import urllib.parse
@@ -124,10 +125,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _to_json(message):
+    # The older name is that of protobuf 4, which TensorFlow 2.15 goes with.
+    names = inspect.signature(json_format.MessageToJson).parameters
+    (every_field,) = {
+        "always_print_fields_with_no_presence",
+        "including_default_value_fields",
+    } & set(names)
     return json_format.MessageToJson(
-        message,
-        preserving_proto_field_name=True,
-        always_print_fields_with_no_presence=True,
+        message, preserving_proto_field_name=True, **{every_field: True}
     )
 
 

@@ -8,12 +8,14 @@ import threading
 import urllib.error
 import urllib.request
 
+import grpc
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import random_model, random_record
 from model_server import ModelServer
 from model_server_rest import outputs_to_json
+from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from tfwstal import (
     annotations,
@@ -420,6 +422,47 @@ def test_rows_and_columns_of_json(served):
     status, answer = post(served, "/v1/models/x:predict", {"inputs": []})
     assert status == 404
     assert answer == {"error": "Servable not found for request: Latest(x)"}
+
+
+def test_the_stubs_alone(served):
+    """What other clients use of the model server, and how it refuses them."""
+    served.serve([1, 2])
+    request = predict_pb2.PredictRequest(output_filter=["scores"])
+    request.model_spec.name = "tfwstal"
+    request.model_spec.signature_name = "features"
+    batch = serving_client.batch_of(videos())
+    for name, array in batch.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(array))
+    with grpc.insecure_channel(served.grpc_address) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        answer = stub.Predict(request, timeout=60)
+        assert list(answer.outputs) == ["scores"]
+        assert answer.model_spec.name == "tfwstal"
+        assert answer.model_spec.signature_name == "features"
+        assert answer.model_spec.version.value == 2  # the one it chose
+
+        def refusal(**changes):
+            wrong = predict_pb2.PredictRequest()
+            wrong.CopyFrom(request)
+            for path, value in changes.items():
+                if path == "signature_name":
+                    wrong.model_spec.signature_name = value
+                elif path == "output_filter":
+                    wrong.output_filter[:] = value
+                else:
+                    wrong.inputs[path].CopyFrom(tf.make_tensor_proto(value))
+            with pytest.raises(grpc.RpcError) as raised:
+                stub.Predict(wrong, timeout=60)
+            return raised.value.code().name, raised.value.details()
+
+        code, details = refusal(signature_name="classify")
+        assert code == "FAILED_PRECONDITION" and '"classify" not' in details
+        code, details = refusal(output_filter=["boxes"])
+        assert code == "INVALID_ARGUMENT" and details.endswith(": boxes")
+        code, details = refusal(audio=np.zeros(3, np.float32))
+        assert code == "INVALID_ARGUMENT" and "extra: {audio}" in details
+        code, details = refusal(num_snippets=np.zeros(4, np.int64))
+        assert code == "INVALID_ARGUMENT" and "expect int32" in details
 
 
 @pytest.fixture(scope="module")
