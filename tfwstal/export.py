@@ -19,14 +19,14 @@ import pathlib
 import shutil
 
 import tensorflow as tf
-from keras.export import ExportArchive
 
 from tfwstal import (
     command_line,
-    keras_versions,
     localization,
+    request_checks,
     run_folder,
     schema,
+    serving_graph,
 )
 from tfwstal.errors import InputError
 
@@ -68,7 +68,14 @@ def next_version(base):
     return max(versions, default=0) + 1
 
 
-def export(model, classes, settings, seconds_per_snippet, path):
+def export(
+    model,
+    classes,
+    settings,
+    seconds_per_snippet,
+    path,
+    max_snippets=request_checks.MAX_SNIPPETS,
+):
     """Writes the SavedModel.
 
     Args:
@@ -78,88 +85,15 @@ def export(model, classes, settings, seconds_per_snippet, path):
         seconds_per_snippet: length of a snippet for features that come
             without a record, which states its own.
         path: folder to write.
+        max_snippets: longest video that is answered.
     """
-    detector = localization.make_detector(model, settings)
-    names = tf.constant(["", *classes])
-
-    def with_labels(found):
-        # Past num_detections the class index is 0, whose name is empty.
-        return {**found, "labels": tf.gather(names, found["class_indices"])}
-
-    def serve_examples(examples):
-        batch = parse_batch(examples, model.feature_dim)
-        return with_labels(
-            detector(
-                batch["features"],
-                batch["num_snippets"],
-                batch["seconds_per_snippet"],
-            )
-        )
-
-    def serve_features(features, num_snippets):
-        seconds = tf.fill(tf.shape(num_snippets), float(seconds_per_snippet))
-        return with_labels(detector(features, num_snippets, seconds))
-
-    def serve_activations(features, num_snippets):
-        outputs = model(
-            {"features": features, "num_snippets": num_snippets},
-            training=False,
-        )
-        return {
-            name: outputs[name]
-            for name in ("attention", "activation", "video_scores")
-        }
-
-    arrays = [
-        tf.TensorSpec([None, None, model.feature_dim], tf.float32, "features"),
-        tf.TensorSpec([None], tf.int32, "num_snippets"),
-    ]
-    archive = ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
-        serve_examples,
-        [tf.TensorSpec([None], tf.string, "examples")],
-    )
-    archive.add_endpoint("features", serve_features, arrays)
-    archive.add_endpoint("activations", serve_activations, arrays)
-    keras_versions.write_archive(archive, path)
-
-
-def parse_batch(examples, feature_dim):
-    """Parses records of any lengths into one padded batch.
-
-    Args:
-        examples: [B] serialized records.
-        feature_dim: D.
-
-    Returns:
-        dict of `features` [B, T, D], `num_snippets` [B] and
-        `seconds_per_snippet` [B].
-    """
-
-    def parse(serialized):
-        video = schema.parse_video(serialized, feature_dim)
-        return (
-            tf.RaggedTensor.from_tensor(video["features"][tf.newaxis])[0],
-            video["num_snippets"],
-            video["seconds_per_snippet"],
-        )
-
-    features, num_snippets, seconds = tf.map_fn(
-        parse,
-        examples,
-        fn_output_signature=(
-            tf.RaggedTensorSpec([None, feature_dim], tf.float32, 0),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.float32),
+    module, signatures = serving_graph.build(
+        model,
+        serving_graph.ServingSettings(
+            tuple(classes), settings, seconds_per_snippet, max_snippets
         ),
     )
-    return {
-        "features": features.to_tensor(),
-        "num_snippets": num_snippets,
-        "seconds_per_snippet": seconds,
-    }
+    tf.saved_model.save(module, str(path), signatures)
 
 
 if __name__ == "__main__":

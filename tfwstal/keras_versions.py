@@ -5,8 +5,6 @@ tensorflow-addons reached its end of life in 2024 and imports with TensorFlow
 have.
 """
 
-import inspect
-
 import keras
 
 from tfwstal.errors import InputError
@@ -16,13 +14,6 @@ def scale_loss(optimizer, loss):
     """The loss, scaled where the optimizer guards float16 gradients."""
     scale = getattr(optimizer, "scale_loss", None)
     return loss if scale is None else scale(loss)
-
-
-def write_archive(archive, path):
-    """Writes a keras.export.ExportArchive; Keras 3 without its summary."""
-    known = inspect.signature(archive.write_out).parameters
-    quiet = {"verbose": False} if "verbose" in known else {}
-    archive.write_out(str(path), **quiet)
 
 
 def make_optimizer(name, learning_rate, weight_decay):
