@@ -36,15 +36,7 @@ def require(value, condition, *message):
 
 def checked_examples(examples):
     """Serialized records [B]; B from 1 to MAX_VIDEOS."""
-    examples = _of_any_shape(examples)
-    examples = require(
-        examples,
-        tf.equal(tf.rank(examples), 1),
-        "examples must be [videos], one serialized record each; their shape is",
-        tf.shape(examples),
-    )
-    examples = _some_videos(examples, "examples")
-    return tf.ensure_shape(examples, [None])
+    return _some_videos(tf.ensure_shape(examples, [None]), "examples")
 
 
 def checked_record(serialized, row):
@@ -54,7 +46,8 @@ def checked_record(serialized, row):
     that are no text, which neither Python nor gRPC takes as a message. Its
     parser of SequenceExamples names the record instead. To it an Example is a
     SequenceExample without sequences; it is asked for a key that no record
-    has, so it reads no values.
+    has, so it reads no values: on damaged ones, lists of bytes of free length,
+    it may crash.
 
     Args:
         serialized: scalar string.
@@ -65,31 +58,29 @@ def checked_record(serialized, row):
         context_features={"none": tf.io.FixedLenFeature([], tf.int64, 0)},
         example_names=[tf.strings.format("examples[{}]", row)],
     )
-    with tf.control_dependencies([context["none"]]):
-        return tf.identity(serialized)
+    # An assertion on what was parsed: to wait for the parser alone would be
+    # optimized away.
+    return require(
+        serialized, tf.equal(context["none"][0], 0), "examples", row, "is odd"
+    )
 
 
 def checked_arrays(features, num_snippets, feature_dim, max_snippets):
     """A batch of features and its lengths, that fit each other.
 
     Args:
-        features: [B, T, D] float32, of any shape until checked.
-        num_snippets: [B] int32, likewise.
+        features: [B, T, D] float32.
+        num_snippets: [B] int32.
         feature_dim: D.
         max_snippets: the largest T allowed, padding included.
 
     Returns:
         both.
     """
-    features = _of_any_shape(features)
-    shape = tf.shape(features)
-    features = require(
-        features,
-        tf.equal(tf.rank(features), 3)
-        & tf.reduce_all(shape[2:] == [feature_dim]),
-        f"features must be [videos, snippets, {feature_dim}]; their shape is",
-        shape,
-    )
+    # This one names the input and both shapes. Assertions on what the signature
+    # states already would be optimized away.
+    features = tf.ensure_shape(features, [None, None, feature_dim])
+    num_snippets = tf.ensure_shape(num_snippets, [None])
     features = _some_videos(features, "features")
     length = tf.shape(features)[1]
     features = require(
@@ -98,16 +89,14 @@ def checked_arrays(features, num_snippets, feature_dim, max_snippets):
         f"features must have from 1 to {max_snippets} snippets, not",
         length,
     )
-    num_snippets = _of_any_shape(num_snippets)
-    num_videos = tf.shape(features)[:1]
+    num_videos = tf.shape(features)[0]
     num_snippets = require(
         num_snippets,
-        tf.equal(tf.rank(num_snippets), 1)
-        & tf.reduce_all(tf.shape(num_snippets)[:1] == num_videos),
-        "num_snippets must be [videos], one for each of the",
+        tf.equal(tf.size(num_snippets), num_videos),
+        "num_snippets must be one for each of the videos of features,",
         num_videos,
-        "videos of features; their shape is",
-        tf.shape(num_snippets),
+        "; they are",
+        num_snippets,
     )
     num_snippets = require(
         num_snippets,
@@ -118,10 +107,7 @@ def checked_arrays(features, num_snippets, feature_dim, max_snippets):
         "; they are",
         num_snippets,
     )
-    return (
-        tf.ensure_shape(features, [None, None, feature_dim]),
-        tf.ensure_shape(num_snippets, [None]),
-    )
+    return features, num_snippets
 
 
 def checked_video(features, max_snippets, row):
@@ -182,12 +168,3 @@ def _some_videos(tensor, name):
         f"{name} must hold from 1 to {MAX_VIDEOS} videos, not",
         count,
     )
-
-
-def _of_any_shape(tensor):
-    """The tensor, of which nothing is known before the request is there.
-
-    What the signature states of a shape is taken for granted when the graph is
-    optimized: a check of just that would be optimized away.
-    """
-    return tf.raw_ops.PlaceholderWithDefault(input=tensor, shape=None)

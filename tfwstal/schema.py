@@ -221,6 +221,14 @@ def seconds_per_snippet(fps, frames_per_snippet):
     return frames_per_snippet / fps
 
 
+def time_scale(fps, frames_per_snippet):
+    """Length of one snippet in seconds, to the bit as of a record.
+
+    Records hold the frame rate as float32, so that 29.97 is none of theirs.
+    """
+    return seconds_per_snippet(np.float32(fps), np.float32(frames_per_snippet))
+
+
 def to_microseconds(seconds):
     """Seconds as the whole microseconds that records hold."""
     return round(seconds * 1e6)
