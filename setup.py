@@ -42,13 +42,14 @@ setup(
     ],
     extras_require={
         # gpu and beam are what users asked to have at hand; no code of ours
-        # uses them yet, so no bound was tried. tensorflow-serving-api asks for
-        # TensorFlow of its own version or newer.
+        # uses them yet, so no bound was tried.
         "gpu": ["tensorflow[and-cuda]"],
         "addons": [
             "tensorflow-addons>=0.23; python_version<'3.12'",
             "tensorflow>=2.15.1,<2.16; python_version<'3.12'",
         ],
+        # Each of its releases asks for the TensorFlow of the same number or a
+        # later one, so that the lanes find theirs.
         "serving": ["tensorflow-serving-api>=2.15.1"],
         "tune": ["keras-tuner>=1.4.8"],
         "beam": ["apache-beam"],

@@ -64,8 +64,8 @@ class Config:
     )
     data_dir: str = _flag(
         "",
-        ("train", "tune", "localize", "visualize", "inspect"),
-        "Folder that convert wrote.",
+        ("train", "tune", "localize", "export", "visualize", "inspect"),
+        "Folder that convert wrote. Export tries --precision=float16 on it.",
     )
     run_dir: str = _flag(
         "",
@@ -386,7 +386,9 @@ class Config:
 
     # === Localizing ===
     split: str = _flag(
-        "test", ("train", "localize", "visualize"), "Split to localize."
+        "test",
+        ("train", "localize", "export", "visualize"),
+        "Split to localize.",
     )
     alpha: float = _flag(
         0.1,
@@ -461,6 +463,24 @@ class Config:
         "Detections kept a video, best first.",
         low=1,
         high=100_000,
+    )
+
+    # === Exporting ===
+    precision: str = _flag(
+        "float32",
+        ("export",),
+        "Weights are stored as they are (float32) or in half the size "
+        "(float16); computation stays in float32. What float16 changes in the "
+        "detections is reported, on --split of --data_dir if that is there.",
+        choices=("float32", "float16"),
+    )
+    max_snippets: int = _flag(
+        20_000,
+        ("export",),
+        "Longest video that the served model answers, in snippets; a longer "
+        "one is refused.",
+        low=1,
+        high=1_000_000,
     )
 
     # === Evaluating ===

@@ -78,8 +78,7 @@ def localize_one(config):
         "features": tf.constant(array),
         "num_snippets": tf.constant(len(array)),
         "seconds_per_snippet": tf.constant(
-            schema.seconds_per_snippet(config.fps, config.frames_per_snippet),
-            tf.float32,
+            schema.time_scale(config.fps, config.frames_per_snippet)
         ),
     }
     detector = localization.make_detector(
