@@ -12,8 +12,8 @@ from tfwstal.serving_client import batch_of, detections
 from tfwstal.serving_target import ServerError
 
 LENGTHS = (1, 7, 64, 300)  # snippets
-# A batch is computed in another order than a video alone, so sums differ in
-# their last bits. Activations lie in [0, 1]; the same then holds for scores.
+# The graph computes each video by itself, but a device may still choose another
+# order for the same sums. Activations lie in [0, 1], and scores like them.
 TOLERANCE = 1e-4
 _SEGMENTS = {
     "class_indices",
