@@ -41,14 +41,16 @@ setup(
         "h5py>=3.14",
     ],
     extras_require={
-        # gpu, serving and beam are what users asked to have at hand;
-        # no code of ours uses them yet, so no bound was tried.
+        # gpu and beam are what users asked to have at hand; no code of ours
+        # uses them yet, so no bound was tried.
         "gpu": ["tensorflow[and-cuda]"],
         "addons": [
             "tensorflow-addons>=0.23; python_version<'3.12'",
             "tensorflow>=2.15.1,<2.16; python_version<'3.12'",
         ],
-        "serving": ["tensorflow-serving-api"],
+        # Each of its releases asks for the TensorFlow of the same number or a
+        # later one, so that the lanes find theirs.
+        "serving": ["tensorflow-serving-api>=2.15.1"],
         "tune": ["keras-tuner>=1.4.8"],
         "beam": ["apache-beam"],
         "test": [
@@ -60,6 +62,8 @@ setup(
             "wheel",
             "tensorflow-datasets>=4.9.10",
             "keras-tuner>=1.4.8",
+            "tensorflow-serving-api>=2.15.1",
+            "PyYAML>=6.0.3",
         ],
     },
 )

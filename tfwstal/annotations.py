@@ -195,6 +195,26 @@ def write_detections(path, results):
     )
 
 
+def table(video_id, num_snippets, detections):
+    """One video's detections as lines of text, for a terminal.
+
+    Args:
+        video_id: name of the video.
+        num_snippets: its length.
+        detections: as from `read_detections`.
+    """
+    count = len(detections)
+    lines = [f"{video_id}: {num_snippets} snippets, {count} detections"]
+    if detections:
+        lines.append("    start      end   score  action (times in seconds)")
+    for each in detections:
+        start, end = each["segment"]
+        lines.append(
+            f"{start:9.2f}{end:9.2f}{each['score']:8.3f}  {each['label']}"
+        )
+    return "\n".join(lines)
+
+
 def refuse_existing(flag, path, overwrite):
     """Raises InputError unless a file may be written at `path`.
 

@@ -64,8 +64,8 @@ class Config:
     )
     data_dir: str = _flag(
         "",
-        ("train", "tune", "localize", "visualize", "inspect"),
-        "Folder that convert wrote.",
+        ("train", "tune", "localize", "export", "visualize", "inspect"),
+        "Folder that convert wrote. Export tries --precision=float16 on it.",
     )
     run_dir: str = _flag(
         "",
@@ -75,12 +75,12 @@ class Config:
     )
     features: tuple[str, ...] = _flag(
         (),
-        ("localize",),
+        ("localize", "client"),
         "Localize one video from .npy: joined.npy or rgb.npy,flow.npy.",
     )
     detections: str = _flag(
         "",
-        ("localize", "evaluate", "visualize"),
+        ("localize", "evaluate", "visualize", "client"),
         "Detections file (ActivityNet JSON, times in seconds).",
     )
     ground_truth: str = _flag(
@@ -102,7 +102,7 @@ class Config:
     overwrite: bool = _flag(
         False,
         ("convert", "synthesize", "train", "localize", "evaluate", "visualize")
-        + ("inspect",),
+        + ("inspect", "client"),
         "Replace what the output path holds.",
     )
 
@@ -408,7 +408,9 @@ class Config:
 
     # === Localizing ===
     split: str = _flag(
-        "test", ("train", "localize", "visualize"), "Split to localize."
+        "test",
+        ("train", "localize", "export", "visualize"),
+        "Split to localize.",
     )
     alpha: float = _flag(
         0.1,
@@ -483,6 +485,24 @@ class Config:
         "Detections kept a video, best first.",
         low=1,
         high=100_000,
+    )
+
+    # === Exporting ===
+    precision: str = _flag(
+        "float32",
+        ("export",),
+        "Weights are stored as they are (float32) or in half the size "
+        "(float16); computation stays in float32. What float16 changes in the "
+        "detections is reported, on --split of --data_dir if that is there.",
+        choices=("float32", "float16"),
+    )
+    max_snippets: int = _flag(
+        20_000,
+        ("export",),
+        "Longest video that the served model answers, in snippets; a longer "
+        "one is refused.",
+        low=1,
+        high=1_000_000,
     )
 
     # === Evaluating ===
@@ -608,6 +628,48 @@ class Config:
         "from the paper's grid; 0: the whole grid.",
         low=0,
         high=1_000_000,
+    )
+
+    # === Asking a model server ===
+    server: str = _flag(
+        "",
+        ("client",),
+        "Model server to ask, HOST:PORT. A server listens for gRPC at 8500 "
+        "and for REST at 8501, unless it was told otherwise.",
+    )
+    transport: str = _flag(
+        "grpc",
+        ("client",),
+        "How the server is asked: grpc (needs tfwstal[serving]), or rest, "
+        "with numbers as text, for which nothing is needed.",
+        choices=("grpc", "rest"),
+    )
+    model_name: str = _flag(
+        "tfwstal", ("client",), "Name of the model on the server."
+    )
+    model_version: int = _flag(
+        0,
+        ("client",),
+        "Version of the model that is asked; 0: the highest one served.",
+        low=0,
+        high=2**63 - 1,
+    )
+    version_label: str = _flag(
+        "",
+        ("client",),
+        "Label of the version that is asked, such as stable or canary.",
+    )
+    timeout: float = _flag(
+        60.0,
+        ("client",),
+        "Seconds after which a request is given up.",
+        low=1e-3,
+        high=86_400.0,
+    )
+    selftest: bool = _flag(
+        False,
+        ("client",),
+        "Check the server end to end with random features; status 0 or 1.",
     )
 
     def __post_init__(self):

@@ -2,39 +2,54 @@
 
     python -m tfwstal.export --run_dir=runs/a --export_dir=models/tfwstal
 
-writes models/tfwstal/1, or the next free version, with three signatures:
-
-    serving_default  examples: serialized records [B] -> segments
-    features         features [B, T, D], num_snippets [B] -> segments
-    activations      the same -> attention, activation, video_scores
-
-Segments are fixed-size arrays: segments [B, N, 2] in seconds, labels [B, N],
-class_indices [B, N], scores [B, N], best first, and num_detections [B], past
-which the rows are empty. The folder needs nothing of this package: plain
-TensorFlow, C++ or the model server load it.
+writes models/tfwstal/1, or the next free version, with the signatures that
+`serving_graph` lists. Segments are fixed-size arrays: segments [B, N, 2] in
+seconds, labels [B, N], class_indices [B, N], scores [B, N], best first, and
+num_detections [B], past which the rows are empty. The folder needs nothing of
+this package: plain TensorFlow, C++ or the model server load it. Beside the
+model lie export_info.json, what was exported and how, and the requests that a
+server warms up with.
 """
 
+import hashlib
+import json
 import os
 import pathlib
 import shutil
 
+import keras
+import numpy as np
 import tensorflow as tf
-from keras.export import ExportArchive
 
+import tfwstal
 from tfwstal import (
     command_line,
-    keras_versions,
+    dataset,
+    dataset_info,
+    half_precision,
     localization,
+    request_checks,
     run_folder,
     schema,
+    serving_graph,
+    warmup,
 )
 from tfwstal.errors import InputError
+
+INFO = "export_info.json"
+
+# Lengths in snippets of the random videos that stand in for a split.
+_RANDOM_LENGTHS = (1, 10, 30, 100, 100, 300, 300, 1000)
 
 
 def main(config):
     """Exports as the Config says; see the module."""
     config.require("run_dir", "export_dir")
     model, classes = run_folder.load(config.run_dir)
+    settings = localization.localization_settings(config)
+    change = None
+    if config.precision == "float16":
+        model, change = _halve(model, classes, settings, config)
     base = pathlib.Path(config.export_dir)
     version = next_version(base)
     aside = base / f"incomplete-{version}"
@@ -44,10 +59,19 @@ def main(config):
         export(
             model,
             classes,
-            localization.localization_settings(config),
-            schema.seconds_per_snippet(config.fps, config.frames_per_snippet),
+            settings,
+            schema.time_scale(config.fps, config.frames_per_snippet),
             aside,
+            config.max_snippets,
         )
+        num_requests = warmup.write(
+            aside,
+            base.name,
+            model.feature_dim,
+            config.fps,
+            config.frames_per_snippet,
+        )
+        _write_info(aside, version, model, classes, config, change)
         # The server polls the folder and must never see half a version.
         os.replace(aside, base / str(version))
     except (OSError, tf.errors.OpError) as error:
@@ -57,6 +81,11 @@ def main(config):
         ) from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    if not num_requests:
+        print(
+            "no warm-up requests are in it: they need tensorflow-serving-api "
+            "(pip install 'tfwstal[serving]')"
+        )
     print(f"version {version}: {base / str(version)}")
 
 
@@ -68,7 +97,14 @@ def next_version(base):
     return max(versions, default=0) + 1
 
 
-def export(model, classes, settings, seconds_per_snippet, path):
+def export(
+    model,
+    classes,
+    settings,
+    seconds_per_snippet,
+    path,
+    max_snippets=request_checks.MAX_SNIPPETS,
+):
     """Writes the SavedModel.
 
     Args:
@@ -78,88 +114,91 @@ def export(model, classes, settings, seconds_per_snippet, path):
         seconds_per_snippet: length of a snippet for features that come
             without a record, which states its own.
         path: folder to write.
+        max_snippets: longest video that is answered.
     """
-    detector = localization.make_detector(model, settings)
-    names = tf.constant(["", *classes])
-
-    def with_labels(found):
-        # Past num_detections the class index is 0, whose name is empty.
-        return {**found, "labels": tf.gather(names, found["class_indices"])}
-
-    def serve_examples(examples):
-        batch = parse_batch(examples, model.feature_dim)
-        return with_labels(
-            detector(
-                batch["features"],
-                batch["num_snippets"],
-                batch["seconds_per_snippet"],
-            )
-        )
-
-    def serve_features(features, num_snippets):
-        seconds = tf.fill(tf.shape(num_snippets), float(seconds_per_snippet))
-        return with_labels(detector(features, num_snippets, seconds))
-
-    def serve_activations(features, num_snippets):
-        outputs = model(
-            {"features": features, "num_snippets": num_snippets},
-            training=False,
-        )
-        return {
-            name: outputs[name]
-            for name in ("attention", "activation", "video_scores")
-        }
-
-    arrays = [
-        tf.TensorSpec([None, None, model.feature_dim], tf.float32, "features"),
-        tf.TensorSpec([None], tf.int32, "num_snippets"),
-    ]
-    archive = ExportArchive()
-    archive.track(model)
-    archive.add_endpoint(
-        "serving_default",
-        serve_examples,
-        [tf.TensorSpec([None], tf.string, "examples")],
-    )
-    archive.add_endpoint("features", serve_features, arrays)
-    archive.add_endpoint("activations", serve_activations, arrays)
-    keras_versions.write_archive(archive, path)
-
-
-def parse_batch(examples, feature_dim):
-    """Parses records of any lengths into one padded batch.
-
-    Args:
-        examples: [B] serialized records.
-        feature_dim: D.
-
-    Returns:
-        dict of `features` [B, T, D], `num_snippets` [B] and
-        `seconds_per_snippet` [B].
-    """
-
-    def parse(serialized):
-        video = schema.parse_video(serialized, feature_dim)
-        return (
-            tf.RaggedTensor.from_tensor(video["features"][tf.newaxis])[0],
-            video["num_snippets"],
-            video["seconds_per_snippet"],
-        )
-
-    features, num_snippets, seconds = tf.map_fn(
-        parse,
-        examples,
-        fn_output_signature=(
-            tf.RaggedTensorSpec([None, feature_dim], tf.float32, 0),
-            tf.TensorSpec([], tf.int32),
-            tf.TensorSpec([], tf.float32),
+    module, signatures = serving_graph.build(
+        model,
+        serving_graph.ServingSettings(
+            tuple(classes), settings, seconds_per_snippet, max_snippets
         ),
     )
-    return {
-        "features": features.to_tensor(),
-        "num_snippets": num_snippets,
-        "seconds_per_snippet": seconds,
+    tf.saved_model.save(module, str(path), signatures)
+
+
+def _halve(model, classes, settings, config):
+    """The model with float16 weights; says and returns what that changes."""
+    if config.data_dir and pathlib.Path(config.data_dir).is_dir():
+        info = dataset_info.read(config.data_dir)
+        run_folder.check_match(model, classes, info, config.data_dir)
+        videos = dataset.whole_videos(info, config.data_dir, config.split)
+        inputs = f"{config.split} of {config.data_dir}"
+    else:
+        videos = _random_videos(model.feature_dim)
+        absent = f"--data_dir={config.data_dir} is not there"
+        inputs = f"random features ({absent})"
+    halved = half_precision.halved(model)
+    with dataset.readable(config.data_dir):
+        change = half_precision.changes(
+            model, halved, videos, classes, settings
+        )
+    print(
+        f"float16 on {change['videos']} videos, {inputs}: of "
+        f"{change['detections']} detections {change['same']} keep class and "
+        f"segment, their scores change by at most "
+        f"{change['largest_score_change']:.2g}; "
+        f"{change['detections_float16'] - change['same']} are new"
+    )
+    return halved, {"inputs": inputs, **change}
+
+
+def _random_videos(feature_dim):
+    rng = np.random.default_rng(0)
+    return [
+        {
+            "video_id": tf.constant(f"random_{row}"),
+            "features": tf.constant(
+                rng.normal(size=(length, feature_dim)), tf.float32
+            ),
+            "num_snippets": tf.constant(length),
+            "seconds_per_snippet": tf.constant(1.0),
+        }
+        for row, length in enumerate(_RANDOM_LENGTHS)
+    ]
+
+
+def _write_info(path, version, model, classes, config, change):
+    """Writes export_info.json, for people and for deployment scripts."""
+    run_weights = pathlib.Path(config.run_dir) / run_folder.MODEL
+    info = {
+        "version": version,
+        "versions": {
+            "tfwstal": tfwstal.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+        },
+        "flags": config.texts("export"),
+        "feature_dim": model.feature_dim,
+        "fps": config.fps,
+        "frames_per_snippet": config.frames_per_snippet,
+        "max_snippets": config.max_snippets,
+        "precision": config.precision,
+        "float16_change": change,
+        "classes": list(classes),
+        # Of the run's model, and of all that is served.
+        "run_sha256": {run_folder.MODEL: _sha256(run_weights)},
+        "sha256": {
+            str(file.relative_to(path)): _sha256(file)
+            for file in sorted(path.rglob("*"))
+            if file.is_file()
+        },
     }
+    (path / INFO).write_text(
+        json.dumps(info, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 if __name__ == "__main__":

@@ -98,6 +98,27 @@ def load(paths, num_snippets, storage_dtype="float32"):
     return np.concatenate(streams, axis=1), tuple(digests)
 
 
+def load_video(names):
+    """Loads one video's features, as --features names them.
+
+    Args:
+        names: one joined file, or RGB then flow.
+
+    Returns:
+        [T, D] float32.
+
+    Raises:
+        InputError: as `inspect` and `load`, or if there are more names.
+    """
+    if len(names) > 2:
+        raise InputError(
+            f"--features={','.join(names)}: give one joined file, or RGB and "
+            "flow"
+        )
+    array, _ = load(names, inspect(names).num_snippets)
+    return array
+
+
 def read_npy_header(path, file):
     """Reads a .npy header, up to the first byte of the values.
 

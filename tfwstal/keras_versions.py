@@ -5,7 +5,7 @@ tensorflow-addons reached its end of life in 2024 and imports with TensorFlow
 have.
 """
 
-import inspect
+import contextlib
 
 import keras
 
@@ -52,11 +52,29 @@ def training_variables(model):
     return list({id(variable): variable for variable in variables}.values())
 
 
-def write_archive(archive, path):
-    """Writes a keras.export.ExportArchive; Keras 3 without its summary."""
-    known = inspect.signature(archive.write_out).parameters
-    quiet = {"verbose": False} if "verbose" in known else {}
-    archive.write_out(str(path), **quiet)
+@contextlib.contextmanager
+def stored_as_float16():
+    """Layers made inside keep weights as float16 and compute in float32.
+
+    Keras's own policies know the reverse alone, mixed_float16.
+    """
+    if hasattr(keras, "DTypePolicy"):  # Keras 3
+        base, module = keras.DTypePolicy, keras.config
+        get, put = module.dtype_policy, module.set_dtype_policy
+    else:
+        base, module = keras.mixed_precision.Policy, keras.mixed_precision
+        get, put = module.global_policy, module.set_global_policy
+
+    class StoredAsFloat16(base):
+        def _parse_name(self, name):
+            return "float32", "float16"  # of computation and of variables
+
+    before = get()
+    put(StoredAsFloat16("float32"))
+    try:
+        yield
+    finally:
+        put(before)
 
 
 def make_optimizer(name, learning_rate, weight_decay=0.0, clip_norm=0.0):

@@ -1,8 +1,8 @@
 """From activation sequences to segments, Section 3.7, in TensorFlow ops.
 
 One implementation serves the command, evaluation during training and the
-exported model. Each video is cut to its own snippets first, so a batch answers
-every video exactly as if it were alone.
+exported model. Each video is cut to its own snippets first and goes through
+the model by itself, so a batch answers every video exactly as if it were alone.
 
 Positions are real numbers in snippets: snippet t covers [t, t + 1).
 """
@@ -70,6 +70,12 @@ def make_detector(model, settings):
         `seconds_per_snippet` [B] float32, which returns what `localize` does.
     """
 
+    def one_video(video):
+        outputs = outputs_alone(
+            model, video["features"][: video["num_snippets"]]
+        )
+        return localize_alone(outputs, video["seconds_per_snippet"], settings)
+
     @tf.function(
         input_signature=[
             tf.TensorSpec([None, None, model.feature_dim], tf.float32),
@@ -78,11 +84,40 @@ def make_detector(model, settings):
         ]
     )
     def detector(features, num_snippets, seconds_per_snippet):
-        inputs = {"features": features, "num_snippets": num_snippets}
-        outputs = model(inputs, training=False)
-        return localize(outputs, num_snippets, seconds_per_snippet, settings)
+        return tf.map_fn(
+            one_video,
+            {
+                "features": features,
+                "num_snippets": num_snippets,
+                "seconds_per_snippet": seconds_per_snippet,
+            },
+            fn_output_signature=found_spec(settings),
+        )
 
     return detector
+
+
+def outputs_alone(model, features):
+    """The model's outputs for one video, which nothing beside it can change.
+
+    In a batch the length of the longest video decides in which order sums
+    over snippets are taken, and so their last digits; a score that lies at a
+    threshold then falls to either side.
+
+    Args:
+        model: a TwoStreamLocalizer.
+        features: [T, D] of the video's own snippets.
+
+    Returns:
+        the outputs, without the axis of videos.
+    """
+    inputs = {
+        "features": features[tf.newaxis],
+        "num_snippets": tf.shape(features)[:1],
+    }
+    return {
+        name: value[0] for name, value in model(inputs, training=False).items()
+    }
 
 
 def localize_dataset(detector, videos, classes):
@@ -142,39 +177,63 @@ def localize(outputs, num_snippets, seconds_per_snippet, settings):
 
     def one_video(video):
         n = video["num_snippets"]
-        segments, classes, scores = localize_video(
-            video["activation"][:n],
-            video["attention"][:n],
-            video["video_scores"],
-            settings,
-        )
-        count = tf.shape(scores)[0]
-        missing = settings.max_detections - count
-        segments = segments * video["seconds_per_snippet"]
-        return {
-            "segments": tf.pad(segments, [[0, missing], [0, 0]]),
-            "class_indices": tf.pad(classes, [[0, missing]]),
-            "scores": tf.pad(scores, [[0, missing]]),
-            "num_detections": count,
+        outputs = {
+            "activation": video["activation"][:n],
+            "attention": video["attention"][:n],
+            "video_scores": video["video_scores"],
         }
+        return localize_alone(outputs, video["seconds_per_snippet"], settings)
 
-    most = settings.max_detections
     return tf.map_fn(
         one_video,
         {
-            "activation": outputs["activation"][:, :, 0],
-            "attention": outputs["attention"][:, :, 0],
-            "video_scores": outputs["video_scores"][:, 0],
+            "activation": outputs["activation"],
+            "attention": outputs["attention"],
+            "video_scores": outputs["video_scores"],
             "num_snippets": tf.cast(num_snippets, tf.int32),
             "seconds_per_snippet": seconds_per_snippet,
         },
-        fn_output_signature={
-            "segments": tf.TensorSpec([most, 2], tf.float32),
-            "class_indices": tf.TensorSpec([most], tf.int32),
-            "scores": tf.TensorSpec([most], tf.float32),
-            "num_detections": tf.TensorSpec([], tf.int32),
-        },
+        fn_output_signature=found_spec(settings),
     )
+
+
+def localize_alone(outputs, seconds_per_snippet, settings):
+    """Localizes the actions of one video, in arrays of fixed size.
+
+    Args:
+        outputs: the model's for one video, without the axis of videos.
+        seconds_per_snippet: scalar float32.
+        settings: LocalizationSettings.
+
+    Returns:
+        what `localize` does, without the axis of videos.
+    """
+    segments, classes, scores = localize_video(
+        outputs["activation"][:, 0],
+        outputs["attention"][:, 0],
+        outputs["video_scores"][0],
+        settings,
+    )
+    count = tf.shape(scores)[0]
+    missing = settings.max_detections - count
+    segments = segments * seconds_per_snippet
+    return {
+        "segments": tf.pad(segments, [[0, missing], [0, 0]]),
+        "class_indices": tf.pad(classes, [[0, missing]]),
+        "scores": tf.pad(scores, [[0, missing]]),
+        "num_detections": count,
+    }
+
+
+def found_spec(settings):
+    """Shapes and dtypes of what `localize_alone` returns."""
+    most = settings.max_detections
+    return {
+        "segments": tf.TensorSpec([most, 2], tf.float32),
+        "class_indices": tf.TensorSpec([most], tf.int32),
+        "scores": tf.TensorSpec([most], tf.float32),
+        "num_detections": tf.TensorSpec([], tf.int32),
+    }
 
 
 def localize_video(activation, attention, video_scores, settings):

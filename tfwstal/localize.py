@@ -66,27 +66,19 @@ def localize_split(config):
 
 def localize_one(config):
     """Localizes one video from .npy files and prints its segments."""
-    if len(config.features) > 2:
-        raise InputError(
-            f"--features={','.join(config.features)}: give one joined file, "
-            "or RGB and flow"
-        )
+    array = features.load_video(config.features)
     model, classes = run_folder.load(config.run_dir)
-    paths = [pathlib.Path(path) for path in config.features]
-    measured = features.inspect(paths)
-    array, _ = features.load(paths, measured.num_snippets)
     if array.shape[1] != model.feature_dim:
         raise InputError(
             f"--features={','.join(config.features)}: {array.shape[1]} wide, "
             f"the model was trained on {model.feature_dim}"
         )
     video = {
-        "video_id": tf.constant(paths[0].stem),
+        "video_id": tf.constant(pathlib.Path(config.features[0]).stem),
         "features": tf.constant(array),
         "num_snippets": tf.constant(len(array)),
         "seconds_per_snippet": tf.constant(
-            schema.seconds_per_snippet(config.fps, config.frames_per_snippet),
-            tf.float32,
+            schema.time_scale(config.fps, config.frames_per_snippet)
         ),
     }
     detector = localization.make_detector(
@@ -95,12 +87,7 @@ def localize_one(config):
     ((name, found),) = localization.localize_dataset(detector, [video], classes)
     if config.detections:
         annotations.write_detections(config.detections, {name: found})
-    print(f"{name}: {len(array)} snippets, {len(found)} detections")
-    if found:
-        print("    start      end   score  action (times in seconds)")
-    for each in found:
-        start, end = each["segment"]
-        print(f"{start:9.2f}{end:9.2f}{each['score']:8.3f}  {each['label']}")
+    print(annotations.table(name, len(array), found))
 
 
 if __name__ == "__main__":

@@ -115,27 +115,64 @@ def parse_video(serialized, feature_dim):
 
     Returns:
         dict of `video_id` (string), `features` [T, D] float32, `num_snippets`
-        int32, `label_indices` [L] int64, `seconds_per_snippet` float32.
+        int32, `label_indices` [L] int64, `seconds_per_snippet` float32. At
+        run time InvalidArgumentError where the record's parts disagree.
     """
     parsed = tf.io.parse_single_example(serialized, _VIDEO_SPEC)
-    content = parsed[FEATURES]
+    seconds = seconds_per_snippet(
+        parsed[FPS], tf.cast(parsed[FRAMES_PER_SNIPPET], tf.float32)
+    )
+    with tf.control_dependencies(_fitting(parsed, seconds, feature_dim)):
+        content = tf.identity(parsed[FEATURES])
     flat = tf.cond(
         parsed[DTYPE] == "float16",
         lambda: tf.cast(tf.io.decode_raw(content, tf.float16), tf.float32),
         lambda: tf.io.decode_raw(content, tf.float32),
     )
-    features = tf.ensure_shape(
-        tf.reshape(flat, parsed[SHAPE]), [None, feature_dim]
-    )
+    features = tf.reshape(flat, [-1, feature_dim])
     return {
         "video_id": parsed[MEDIA_ID],
         "features": features,
         "num_snippets": tf.shape(features)[0],
         "label_indices": tf.sparse.to_dense(parsed[LABEL_INDEX]),
-        "seconds_per_snippet": seconds_per_snippet(
-            parsed[FPS], tf.cast(parsed[FRAMES_PER_SNIPPET], tf.float32)
-        ),
+        "seconds_per_snippet": seconds,
     }
+
+
+def _fitting(parsed, seconds, feature_dim):
+    """Assertions that the parts of a record agree: InvalidArgumentError."""
+    content, shape = parsed[FEATURES], parsed[SHAPE]
+    size = tf.where(parsed[DTYPE] == "float16", 2, 4) * feature_dim
+    num_bytes = tf.strings.length(content)
+    num_snippets = tf.cast(num_bytes // size, tf.int64)
+    return [
+        tf.debugging.Assert(condition, message)
+        for condition, message in (
+            (
+                (parsed[DTYPE] == "float16") | (parsed[DTYPE] == "float32"),
+                [f"{DTYPE} must be float16 or float32"],
+            ),
+            (
+                (shape[0] >= 1) & (shape[1] == feature_dim),
+                [
+                    f"{SHAPE} must be [snippets, {feature_dim}], not",
+                    tf.strings.as_string(shape),
+                ],
+            ),
+            (
+                (shape[0] == num_snippets) & (num_bytes % size == 0),
+                [
+                    f"{FEATURES} must hold as many bytes as {SHAPE} and "
+                    f"{DTYPE} say, not",
+                    num_bytes,
+                ],
+            ),
+            (
+                (seconds >= 1e-9) & (seconds <= 1e9),
+                [f"{FPS} and {FRAMES_PER_SNIPPET} must be above 0 and sane"],
+            ),
+        )
+    ]
 
 
 def parse_labels(serialized):
@@ -182,6 +219,14 @@ def multi_hot(label_indices, num_classes):
 def seconds_per_snippet(fps, frames_per_snippet):
     """Length of one snippet in seconds."""
     return frames_per_snippet / fps
+
+
+def time_scale(fps, frames_per_snippet):
+    """Length of one snippet in seconds, to the bit as of a record.
+
+    Records hold the frame rate as float32, so that 29.97 is none of theirs.
+    """
+    return seconds_per_snippet(np.float32(fps), np.float32(frames_per_snippet))
 
 
 def to_microseconds(seconds):

@@ -1,0 +1,179 @@
+"""Milliseconds and videos a second of an exported model, by signature.
+
+    python -m benchmarks.serving [--features=2048 --lengths 100 750 3000]
+
+A model with random weights is exported, loaded with plain TensorFlow and asked
+for batches of one length each. Its activation sequences are smooth and cross
+the thresholds, so that there are detections to sort out. Asked are
+
+- `activations`, the model alone, of which only the sum of the scores comes
+  back here;
+- `features`, the model and the localization;
+- `serving_default`, the same from records, which are parsed too;
+- `features` over gRPC from a server in another process on this machine, which
+  is the tests' own and in Python: TensorFlow's is faster at what is not the
+  model.
+
+Each round asks all of them once; the table has medians over the rounds. Below
+it stands how many functions TensorFlow traced while the lengths changed.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager import context
+
+import tfwstal
+from tfwstal import export, localization, schema
+from tfwstal.config import Config
+
+_SERVER = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from model_server import ModelServer
+with ModelServer(sys.argv[1]) as server:
+    print(server.grpc_address, flush=True)
+    sys.stdin.read()
+"""
+
+
+def main():
+    """Measures each length and batch and prints the table."""
+    sizes = _arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        base = pathlib.Path(folder)
+        _export(base / "1", sizes)
+        loaded = tf.saved_model.load(str(base / "1"))
+        before = _num_functions()
+        with _predict(base) as predict:
+            _print_table(loaded.signatures, predict, sizes)
+        print(f"\nfunctions traced meanwhile: {_num_functions() - before}")
+
+
+def _print_table(signatures, predict, sizes):
+    names = "activations", "features", "serving_default", "features, gRPC"
+    print(f"| snippets | batch | found | {' | '.join(names)} | videos/s |")
+    print("|---" * (4 + len(names)) + "|")
+    for length in sizes.lengths:
+        for batch in sizes.batches:
+            arrays, records = _inputs(length, batch, sizes.features)
+            tensors = {name: tf.constant(a) for name, a in arrays.items()}
+            examples = tf.constant(records)
+            asked = (
+                lambda t=tensors: signatures["activations"](**t),
+                lambda t=tensors: signatures["features"](**t),
+                lambda e=examples: signatures["serving_default"](examples=e),
+                lambda a=arrays: predict(a),
+            )
+            milliseconds = _medians(asked, sizes.rounds)
+            found = signatures["features"](**tensors)["num_detections"]
+            cells = " | ".join(f"{value:.1f}" for value in milliseconds)
+            print(
+                f"| {length} | {batch} | {np.mean(found):.0f} | {cells} | "
+                f"{1e3 * batch / milliseconds[1]:.1f} |",
+                flush=True,
+            )
+
+
+def _medians(asked, rounds):
+    """Median milliseconds of each function; they take turns."""
+    milliseconds = [[] for _ in asked]
+    for turn in range(rounds + 2):  # the first two warm up
+        for function, values in zip(asked, milliseconds, strict=True):
+            begin = time.perf_counter()
+            function()
+            if turn >= 2:
+                values.append(1e3 * (time.perf_counter() - begin))
+    return [statistics.median(values) for values in milliseconds]
+
+
+def _export(path, sizes):
+    """Writes the SavedModel of a model whose classes come and go."""
+    keras.utils.set_random_seed(0)
+    model = tfwstal.TwoStreamLocalizer(sizes.classes, sizes.features)
+    # Every class is above a threshold somewhere, about the background.
+    kernel, bias = model.classifier.get_weights()
+    kernel *= 8 / (kernel.std() * np.sqrt(sizes.features / 3))
+    model.classifier.set_weights([kernel, bias])
+    export.export(
+        model,
+        [f"class {index}" for index in range(sizes.classes)],
+        localization.localization_settings(Config()),
+        0.64,
+        path,
+    )
+
+
+def _inputs(length, batch, width):
+    """Arrays for `features` and records for `serving_default`."""
+    rng = np.random.default_rng(0)
+    features = rng.random((batch, length + 9, width), np.float32)
+    # Means over ten snippets, as wide as before.
+    total = np.cumsum(features, axis=1, dtype=np.float64)
+    total = np.pad(total, [(0, 0), (1, 0), (0, 0)])
+    smooth = (total[:, 10:] - total[:, :-10]) / 10
+    features = (0.5 + (smooth - 0.5) * np.sqrt(10)).astype(np.float32)
+    records = [
+        schema.encode(
+            schema.VideoRecord(
+                video_id="video",
+                features=each,
+                labels=(),
+                label_indices=(),
+                segments=(),
+                duration=None,
+                fps=25.0,
+                frames_per_snippet=16,
+            )
+        )
+        for each in features
+    ]
+    lengths = np.full(batch, length, np.int32)
+    return {"features": features, "num_snippets": lengths}, records
+
+
+@contextlib.contextmanager
+def _predict(base):
+    """A function that asks a server of another process over gRPC."""
+    from tfwstal import serving_client
+
+    tests = pathlib.Path(__file__).parent.parent / "tests"
+    command = [sys.executable, "-c", _SERVER, str(base), str(tests)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        try:
+            address = process.stdout.readline().strip()
+            with serving_client.connect(address, timeout=600.0) as client:
+                yield lambda arrays: client.predict("features", arrays)
+        finally:
+            process.communicate()
+
+
+def _num_functions():
+    """Functions that TensorFlow knows; tracing and compiling add to them."""
+    return len(context.context().list_function_names())
+
+
+def _arguments():
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--features", type=int, default=2048)
+    parser.add_argument("--classes", type=int, default=20)
+    parser.add_argument(
+        "--lengths", type=int, nargs="+", default=[100, 750, 3000]
+    )
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--rounds", type=int, default=5)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

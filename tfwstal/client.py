@@ -1,0 +1,56 @@
+"""COMMAND: asks a model server for the actions of a video, or checks it.
+
+    python -m tfwstal.client --server=localhost:8500 \
+        --features=rgb.npy,flow.npy --detections=detections.json
+    python -m tfwstal.client --server=localhost:8501 --transport=rest --selftest
+
+The first form sends features as `localize` reads them and shows the segments;
+--detections also writes them as `localize` does. The second asks a running
+server for all that it must be able to do and ends with status 0 or 1.
+"""
+
+import pathlib
+
+from tfwstal import (
+    annotations,
+    command_line,
+    features,
+    serving_client,
+    serving_selftest,
+)
+
+
+def main(config):
+    """Asks a server as the Config says; see the module."""
+    config.require("server")
+    if not config.selftest:
+        config.require("features")
+    annotations.refuse_existing(
+        "detections", config.detections, config.overwrite
+    )
+    with serving_client.connect(
+        config.server,
+        config.transport,
+        model=config.model_name,
+        version=config.model_version,
+        label=config.version_label,
+        timeout=config.timeout,
+    ) as client:
+        if config.selftest:
+            serving_selftest.run(client)
+        else:
+            localize(client, config)
+
+
+def localize(client, config):
+    """Localizes one video from .npy files and prints its segments."""
+    array = features.load_video(config.features)
+    (found,) = client.localize([array])
+    name = pathlib.Path(config.features[0]).stem
+    if config.detections:
+        annotations.write_detections(config.detections, {name: found})
+    print(annotations.table(name, len(array), found))
+
+
+if __name__ == "__main__":
+    command_line.run(main, "client")
