@@ -131,7 +131,7 @@ def creating(config, classes):
         if (run_dir / FLAGS).exists():
             with _locked(run_dir):
                 _put_aside(run_dir, replaced)
-        _create(run_dir, config, classes)
+        create(run_dir, config, classes)
     with _locked(run_dir):
         try:
             yield
@@ -154,7 +154,7 @@ def _put_aside(run_dir, replaced):
         run_dir.rename(replaced)
 
 
-def _create(run_dir, config, classes):
+def create(run_dir, config, classes):
     """Creates the folder of a run with all but its model, whole or not."""
     aside = run_dir.with_name(f".{run_dir.name}.incomplete")
     try:
