@@ -56,7 +56,7 @@ SAVE = "tfwstal.checkpoint:_write"
 STEP = "tfwstal.checkpoint:Checkpoint.on_train_batch_end"
 EPOCH = "tfwstal.checkpoint:Checkpoint.on_epoch_end"
 POINTS = [  # one run meets them in turn; each count is of its own process
-    ("tfwstal.run_folder:_create", 1, True, "kill"),  # nothing but a folder
+    ("tfwstal.run_folder:create", 1, True, "kill"),  # nothing but a folder
     (SAVE, 1, False, "kill"),  # a step done, none saved
     ("os:fsync", 2, False, "kill"),  # in the writing of a checkpoint
     ("os:replace", 2, False, "kill"),  # whole, but not yet its name
