@@ -304,6 +304,28 @@ def to_detections(results):
     )
 
 
+def numbered_lines(path):
+    """The lines of a text file that hold something.
+
+    Returns:
+        list of (number from 1, line without blanks around it).
+
+    Raises:
+        InputError: if the file cannot be read, or is not text.
+    """
+    try:
+        # utf-8-sig: spreadsheets begin their files with a byte order mark.
+        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); check the path"
+        ) from None
+    except UnicodeError:
+        raise InputError(f"{path}: is not text; check the path") from None
+    lines = [line.strip() for line in text.splitlines()]
+    return [(n, line) for n, line in enumerate(lines, 1) if line]
+
+
 def name_problem(name):
     """What makes a video's or a class's name unusable, or "".
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import pathlib
 
 import numpy as np
 
@@ -60,7 +59,7 @@ def read_ambiguous(path):
         InputError: if the file cannot be read, or a line is no such line.
     """
     rows = []
-    for number, line in _lines(path):
+    for number, line in annotations.numbered_lines(path):
         try:
             video, start, end = line.split()
             start, end = float(start), float(end)
@@ -99,7 +98,7 @@ def select_videos(videos, config):
     if left_out is not None:
         return {n: video for n, video in videos.items() if n not in left_out}
     chosen = {}
-    for number, name in _lines(config.videos):
+    for number, name in annotations.numbered_lines(config.videos):
         if name not in videos:
             raise InputError(
                 f"{config.videos}: line {number}: video {name!r} is not in "
@@ -161,17 +160,3 @@ def without(detections, dropped):
             for field in dataclasses.fields(detections)
         )
     )
-
-
-def _lines(path):
-    """(number, text) of the lines of a file that are not empty."""
-    try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the path"
-        ) from None
-    except UnicodeError:
-        raise InputError(f"{path}: is not text; check the path") from None
-    lines = [line.strip() for line in text.splitlines()]
-    return [(n, line) for n, line in enumerate(lines, 1) if line]

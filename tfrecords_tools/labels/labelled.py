@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfwstal.errors import InputError
+from tfwstal import annotations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +37,7 @@ class LabelledVideo:
 
 def read_lines(path):
     """The lines of a text file that hold something, stripped."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from None
-    return [line.strip() for line in lines if line.strip()]
+    return [line for _, line in annotations.numbered_lines(path)]
 
 
 def unique(names):

@@ -11,7 +11,7 @@ challenge, and counted.
 import math
 
 from tfrecords_tools.labels.labelled import read_lines
-from tfwstal.annotations import BadSegment, Segment
+from tfwstal.annotations import BadSegment, Segment, numbered_lines
 from tfwstal.errors import InputError
 
 _AMBIGUOUS = "Ambiguous"
@@ -50,9 +50,7 @@ def read(folder):
         )
     database, ambiguous = {}, []
     for path, label, subset in files:
-        for number, line in enumerate(_lines(path), start=1):
-            if not line.strip():
-                continue
+        for number, line in numbered_lines(path):
             name, *times = line.split()
             start, end = _times(f"{path}, line {number}", times)
             if label == _AMBIGUOUS:
@@ -107,13 +105,6 @@ def _class_files(folder):
                     )
                 found[path.name] = (path, label, subset)
     return list(found.values())
-
-
-def _lines(path):
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} cannot be read ({error})") from None
 
 
 def _times(where, texts):

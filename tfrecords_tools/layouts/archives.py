@@ -42,14 +42,18 @@ def read_hdf5(root, _):
 
 
 @dataclasses.dataclass(frozen=True)
-class NpzArray:
-    """An array of a .npz file; for `tfwstal.features`."""
+class _Array:
+    """An array inside a larger file."""
 
     path: pathlib.Path
     key: str
 
     def __str__(self):
         return f"{self.path}[{self.key}]"
+
+
+class NpzArray(_Array):
+    """An array of a .npz file; for `tfwstal.features`."""
 
     def header(self):
         """Shape and dtype."""
@@ -69,15 +73,8 @@ class NpzArray:
         return values, hashlib.sha256(content).hexdigest()
 
 
-@dataclasses.dataclass(frozen=True)
-class Hdf5Array:
+class Hdf5Array(_Array):
     """A dataset of a HDF5 file; for `tfwstal.features`."""
-
-    path: pathlib.Path
-    key: str
-
-    def __str__(self):
-        return f"{self.path}[{self.key}]"
 
     def header(self):
         """Shape and dtype."""
