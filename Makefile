@@ -11,7 +11,8 @@ DEMO = --flagfile=configs/demo.flags --overwrite
 .PHONY: test lint demo clean
 
 test: lint
-	$(RUN) pytest -n 2 --dist loadfile $(PYTEST_FLAGS)
+	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder \
+	    $(PYTEST_FLAGS)
 
 lint: $(VENV)/installed
 	$(RUN) ruff check .

@@ -17,6 +17,11 @@ ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 
 
+def pytest_collection_modifyitems(items):
+    """Puts the longest file first: at the end one core would wait for it."""
+    items.sort(key=lambda item: item.path.name != "test_resume.py")
+
+
 @pytest.fixture
 def shared_data():
     """The folder of real annotations, features and detections."""

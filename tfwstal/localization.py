@@ -81,7 +81,10 @@ def make_detector(model, settings):
             tf.TensorSpec([None, None, model.feature_dim], tf.float32),
             tf.TensorSpec([None], tf.int32),
             tf.TensorSpec([None], tf.float32),
-        ]
+        ],
+        # Nothing here is Python control flow; looking for some takes longer
+        # than tracing.
+        autograph=False,
     )
     def detector(features, num_snippets, seconds_per_snippet):
         return tf.map_fn(

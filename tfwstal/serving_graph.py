@@ -87,7 +87,10 @@ def _examples_signature(model, settings):
             outputs, record["seconds_per_snippet"], settings.localization
         )
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "examples")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, "examples")],
+        autograph=False,  # there is no Python control flow to look for
+    )
     def serve_examples(examples):
         examples = request_checks.checked_examples(examples)
         found = tf.map_fn(
@@ -120,7 +123,7 @@ def _arrays_signatures(model, settings):
         own = video["features"][: video["num_snippets"]]
         return _checked_outputs(model, own, video["row"], settings)
 
-    @tf.function(input_signature=arrays)
+    @tf.function(input_signature=arrays, autograph=False)
     def serve_features(features, num_snippets):
         found = tf.map_fn(
             lambda video: localization.localize_alone(
@@ -133,7 +136,7 @@ def _arrays_signatures(model, settings):
         )
         return _with_labels(found, settings)
 
-    @tf.function(input_signature=arrays)
+    @tf.function(input_signature=arrays, autograph=False)
     def serve_activations(features, num_snippets):
         def one_video(video):
             outputs = outputs_of(video)
