@@ -384,6 +384,17 @@ class Config:
         "Compile the training step with XLA; auto: where a GPU is present.",
         choices=("auto", "on", "off"),
     )
+    precision: str = _flag(
+        "float32",
+        (*TRAIN, "export"),
+        "Training computes in float32, or its matrix products in half the "
+        "bits (mixed_bfloat16, or mixed_float16 with a scaled loss); weights, "
+        "softmaxes, distances and losses stay in float32. Export stores "
+        "weights as they are or in half the size (float16), reports what that "
+        "changes in the detections on --split of --data_dir if that is there, "
+        "and computes in float32 always.",
+        choices=("float32", "float16", "mixed_bfloat16", "mixed_float16"),
+    )
     deterministic: bool = _flag(
         False,
         TRAIN,
@@ -488,14 +499,6 @@ class Config:
     )
 
     # === Exporting ===
-    precision: str = _flag(
-        "float32",
-        ("export",),
-        "Weights are stored as they are (float32) or in half the size "
-        "(float16); computation stays in float32. What float16 changes in the "
-        "detections is reported, on --split of --data_dir if that is there.",
-        choices=("float32", "float16"),
-    )
     max_snippets: int = _flag(
         20_000,
         ("export",),

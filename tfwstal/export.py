@@ -181,7 +181,7 @@ def _write_info(path, version, model, classes, config, change):
         "fps": config.fps,
         "frames_per_snippet": config.frames_per_snippet,
         "max_snippets": config.max_snippets,
-        "precision": config.precision,
+        "precision": "float16" if config.precision == "float16" else "float32",
         "float16_change": change,
         "classes": list(classes),
         # Of the run's model, and of all that is served.

@@ -60,7 +60,9 @@ class ResidualBlock(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.dropout_rate = dropout
         self.residual = residual
-        self.dropout = keras_versions.dropout(dropout)
+        self.dropout = keras_versions.dropout(
+            dropout, keras_versions.dtype_policy(self)
+        )
 
     def build(self, input_shape):
         """Creates the convolution for features [B, T, D]."""
@@ -73,6 +75,7 @@ class ResidualBlock(keras.layers.Layer):
                 mode="fan_in",
                 distribution="uniform",
             ),
+            dtype=keras_versions.dtype_policy(self),
             name="conv",
         )
         self.conv.build((None, None, self.kernel_size * width))
@@ -112,7 +115,9 @@ class Attention(keras.layers.Layer):
         if kind not in ("softmax", "sigmoid"):
             raise ValueError(f"kind must be softmax or sigmoid, not {kind!r}")
         self.kind = kind
-        self.scores = keras.layers.Dense(3, name="scores")
+        self.scores = keras.layers.Dense(
+            3, dtype=keras_versions.dtype_policy(self), name="scores"
+        )
 
     def build(self, input_shape):
         """Creates the 1x1 convolution for embeddings [B, T, D]."""

@@ -111,16 +111,25 @@ class TwoStreamLocalizer(keras.Model):
         self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
 
         # === Layers ===
+        policy = keras_versions.dtype_policy(self)
         self.residual_block = layers.ResidualBlock(
-            kernel_size, embedding_dropout, residual, name="residual_block"
+            kernel_size,
+            embedding_dropout,
+            residual,
+            dtype=policy,
+            name="residual_block",
         )
-        self.attention = layers.Attention(attention, name="attention")
-        self.dropout = keras_versions.dropout(dropout)
-        self.classifier = keras.layers.Dense(num_classes + 1, name="classifier")
+        self.attention = layers.Attention(
+            attention, dtype=policy, name="attention"
+        )
+        self.dropout = keras_versions.dropout(dropout, policy)
+        self.classifier = keras.layers.Dense(
+            num_classes + 1, dtype=policy, name="classifier"
+        )
         self.pooled_classifier = self.classifier
         if classifier == "own":
             self.pooled_classifier = keras.layers.Dense(
-                num_classes + 1, name="pooled_classifier"
+                num_classes + 1, dtype=policy, name="pooled_classifier"
             )
         # Distances are of a few units between vectors of norm 15: half
         # precision would lose most of their digits.
@@ -326,7 +335,9 @@ class TwoStreamLocalizer(keras.Model):
             loss = self.compute_loss(x, y, outputs, sample_weight)
             loss = keras_versions.scale_loss(self.optimizer, loss)
         gradients = tape.gradient(loss, self.trainable_variables)
-        self._gradient_norm.update_state(tf.linalg.global_norm(gradients))
+        self._gradient_norm.update_state(
+            *keras_versions.gradient_norm(self.optimizer, gradients)
+        )
         self.optimizer.apply_gradients(
             zip(gradients, self.trainable_variables, strict=True)
         )

@@ -11,6 +11,7 @@ import zlib
 import keras
 import numpy as np
 
+from tfwstal import keras_versions
 from tfwstal.errors import InputError
 
 MODEL = "model.keras"
@@ -215,7 +216,8 @@ def load(run_dir):
     """Reads a run.
 
     Returns:
-        the TwoStreamLocalizer and its action names, a tuple.
+        the TwoStreamLocalizer, which computes in float32 whatever its
+        training did, and its action names, a tuple.
 
     Raises:
         InputError: if the folder is not there or holds no whole run.
@@ -232,6 +234,10 @@ def load(run_dir):
     try:
         # Detection needs no optimizer, and may lack tensorflow-addons' own.
         model = keras.models.load_model(run_dir / MODEL, compile=False)
+        if keras_versions.dtype_policy(model).name != "float32":
+            weights = model.get_weights()
+            model = model.from_config({**model.get_config(), "dtype": None})
+            model.set_weights(weights)
         classes = tuple((run_dir / CLASSES).read_text("utf-8").splitlines())
     except _DAMAGE as error:
         reason = str(error).strip().split("\n")[0][:120]

@@ -30,6 +30,7 @@ from tfwstal import (
     localization,
     run_folder,
 )
+from tfwstal.errors import InputError
 from tfwstal.model import TwoStreamLocalizer
 
 
@@ -90,6 +91,7 @@ def compiled_model(config, info, videos=None):
         ),
         jit_compile=use_xla(config),
     )
+    keras_versions.build_optimizer(model)
     return model
 
 
@@ -98,6 +100,12 @@ def build_model(config, info, videos=None):
 
     With `videos`, to be trained on those alone.
     """
+    if config.precision == "float16":
+        raise InputError(
+            "--precision=float16 is how export stores weights; train with "
+            "mixed_float16, mixed_bfloat16 or float32"
+        )
+    keras_versions.check_precision(config.precision)
     steps = dataset.steps_per_epoch(info, config.batch_size, videos)
     return TwoStreamLocalizer(
         num_classes=len(info.classes),
@@ -122,6 +130,7 @@ def build_model(config, info, videos=None):
         guide_reduction=config.guide_reduction,
         guide_detach=config.guide_detach,
         warmup_steps=round(config.warmup_epochs * steps),
+        dtype=config.precision,
     )
 
 
