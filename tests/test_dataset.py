@@ -7,7 +7,7 @@ import reference
 import tensorflow as tf
 from conftest import random_record, write_records
 
-from tfwstal import dataset, dataset_info
+from tfwstal import dataset, dataset_info, feature_cache
 from tfwstal.errors import InputError
 
 
@@ -249,3 +249,110 @@ def test_description_round_trip(records):
     assert info.classes == ("a", "b", "c")
     written = json.loads((records / "dataset_info.json").read_text())
     assert written["splits"][0]["shardLengths"] == ["8"]
+
+
+class TestCache:
+    def held(self, folder, **changes):
+        return feature_cache.load(dataset_info.read(folder), folder, **changes)
+
+    def filled(self, folder, cache, **changes):
+        """Batches from a cache, with the features of their rows."""
+        some = batches(folder, cache=cache, **changes)
+        features = cache.features.numpy()
+        return [
+            ({**inputs, "features": features[inputs["rows"]]}, actions)
+            for inputs, actions in some
+        ]
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {},
+            {"static": True, "repeat": True},
+            {"start": (1, 1), "epochs": 3},
+            {"videos": {"train_12", "train_40", "train_1"}, "epochs": 3},
+        ],
+    )
+    def test_batches_are_those_of_the_records(self, many_shards, changes):
+        videos = changes.get("videos")
+        cache = self.held(many_shards, videos=videos)
+        expected = batches(many_shards, **changes)
+        found = self.filled(many_shards, cache, **changes)
+        assert len(found) == len(expected) > 0
+        assert rows(found) == rows(expected)
+        for (inputs, actions), (wanted, wanted_actions) in zip(
+            found, expected, strict=True
+        ):
+            np.testing.assert_array_equal(actions, wanted_actions)
+            assert inputs["rows"].shape == wanted["features"].shape[:2]
+            assert inputs["rows"].dtype == np.int32
+
+    def test_filled_batches_hold_the_features(self, many_shards):
+        info = dataset_info.read(many_shards)
+        cache = self.held(many_shards)
+        arguments = {
+            "num_snippets": 20,
+            "batch_size": 3,
+            "seed": 1,
+            "epochs": 2,
+            "repeat": False,
+            "static": False,
+        }
+        found = cache.filled(
+            dataset.training_batches(
+                info, many_shards, **arguments, cache=cache
+            )
+        ).as_numpy_iterator()
+        assert rows(found) == rows(batches(many_shards))
+
+    def test_half_the_size_is_rounded(self, many_shards):
+        whole = self.held(many_shards)
+        half = self.held(many_shards, dtype="float16")
+        assert half.features.dtype == tf.float16
+        np.testing.assert_array_equal(
+            half.features, tf.cast(whole.features, tf.float16)
+        )
+        info = dataset_info.read(many_shards)
+        sizes = [
+            feature_cache.num_bytes(info, t) for t in ("float32", "float16")
+        ]
+        assert sizes[1] == sizes[0] // 2
+        used = int(whole.num_snippets.sum()) * 5 * 4
+        assert used <= 4 * 5 * whole.features.shape[0] <= sizes[0]
+
+    def test_a_damaged_record_is_named(self, many_shards):
+        path = next(many_shards.glob("set-train*"))
+        content = bytearray(path.read_bytes())
+        content[200] ^= 255
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="damaged record"):
+            self.held(many_shards)
+
+
+@pytest.fixture
+def many_shards(tmp_path):
+    """Eight training videos in as many shards as the loader shuffles apart."""
+    lengths = [1, 3, 12, 25, 40, 7, 18, 30]
+    info = write_records(
+        tmp_path / "shards",
+        {
+            "train": [
+                random_record(f"train_{n}", n, (1 + i % 3,))
+                for i, n in enumerate(lengths)
+            ]
+        },
+    )
+    (path,) = (tmp_path / "shards").glob("set-train*")
+    records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    path.unlink()
+    shards = []
+    for number, some in enumerate((records[:3], records[3:4], records[4:])):
+        name = dataset_info.shard_name("set", "train", number, 3)
+        with tf.io.TFRecordWriter(str(path.parent / name)) as writer:
+            for record in some:
+                writer.write(record)
+        size = (path.parent / name).stat().st_size
+        shards.append(dataset_info.Shard(name, len(some), size))
+    info.splits["train"] = tuple(shards)
+    info.write(path.parent)
+    return path.parent

@@ -112,6 +112,21 @@ def test_the_first_bad_step_is_named_and_the_checkpoint_kept(
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
+def test_of_steps_that_run_together_all_are_named(one_is_huge, tmp_path):
+    config = dataclasses.replace(
+        CONFIG,
+        data_dir=str(one_is_huge),
+        run_dir=str(tmp_path / "run"),
+        steps_per_execution=3,
+    )
+    with pytest.raises(
+        InputError, match="epoch 0, one of the steps 0 to 2: the training has"
+    ) as caught:
+        train.main(config)
+    for length in range(5, 13):
+        assert f"train_{length}" in str(caught.value)
+
+
 @pytest.mark.parametrize("xla", [False, True])
 def test_a_gradient_alone_is_enough(monkeypatch, xla):
     def no_slope(embedding, centroids, valid):

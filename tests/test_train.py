@@ -72,6 +72,39 @@ def test_two_runs_with_one_seed_are_equal(records, tmp_path):
     )
 
 
+def test_how_the_steps_are_fed_changes_nothing(records, tmp_path):
+    expected = run(records, tmp_path / "plain", epochs=2)
+    for name, changes in {
+        "read anew": {"cache_gb": 0.0},
+        "an epoch in one": {"steps_per_execution": 5},
+    }.items():
+        found = run(records, tmp_path / name, epochs=2, **changes)
+        for one, other in zip(weights(found), weights(expected), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert history(found) == history(expected)
+    half = run(records, tmp_path / "half", epochs=2, cache_dtype="float16")
+    for row, wanted in zip(history(half), history(expected), strict=True):
+        assert row["loss"] != wanted["loss"]
+        assert float(row["loss"]) == pytest.approx(
+            float(wanted["loss"]), rel=2.0**-9
+        )
+
+
+def history(run_dir):
+    with open(run_dir / "history.csv") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (99, 8)]
+)
+def test_executions_end_with_the_epoch(records, asked, taken):
+    config = Config(batch_size=1, steps_per_execution=asked)
+    info = dataset_info.read(records)
+    assert info.num_videos("train") == 8
+    assert train.steps_per_execution(config, info) == taken
+
+
 def test_centroids_start_as_class_means_or_uniform(records, tmp_path):
     info = dataset_info.read(records)
     means = dataset.class_means(info, records)

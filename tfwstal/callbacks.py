@@ -20,11 +20,13 @@ class StopAtNonFinite(keras.callbacks.Callback):
         batch_videos: function of an epoch and a step in it, from 0, that
             returns the ids of the videos of that batch.
         start: the epoch, and the step in it, with which `fit` begins.
+        steps: those that run between two calls, any of which may be it.
     """
 
-    def __init__(self, batch_videos, start=(0, 0)):
+    def __init__(self, batch_videos, start=(0, 0), steps=1):
         super().__init__()
         self._batch_videos, self._start = batch_videos, start
+        self._steps = steps
         self._epoch = 0
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -41,10 +43,18 @@ class StopAtNonFinite(keras.callbacks.Callback):
         if not bad:
             return
         first, skipped = self._start
-        step = batch + (skipped if self._epoch == first else 0)
-        videos = self._batch_videos(self._epoch, step)
+        last = batch + (skipped if self._epoch == first else 0)
+        steps = range(last - self._steps + 1, last + 1)
+        videos = [
+            video
+            for step in steps
+            for video in self._batch_videos(self._epoch, step)
+        ]
+        which = f"step {last}"
+        if len(steps) > 1:
+            which = f"one of the steps {steps[0]} to {last}"
         raise Diverged(
-            f"epoch {self._epoch}, step {step}: the training has diverged "
+            f"epoch {self._epoch}, {which}: the training has diverged "
             f"({', '.join(bad)} is no finite number), with the videos "
             f"{', '.join(videos)}; look at their features, lower "
             "--learning_rate or give --clip_norm"

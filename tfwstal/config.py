@@ -223,6 +223,23 @@ class Config:
         16, TRAIN, "Videos a training step.", low=1, high=65_536
     )
 
+    cache_gb: float = _flag(
+        2.0,
+        TRAIN,
+        "Training features that take no more than this many GB are held in "
+        "memory, an accelerator's own if there is one; more are read anew in "
+        "every epoch, and so are all with 0. Results are the same.",
+        low=0.0,
+        high=1e6,
+    )
+    cache_dtype: str = _flag(
+        "float32",
+        TRAIN,
+        "Features in memory as float32, or in half the size as float16, "
+        "which rounds those that are stored as float32.",
+        choices=("float32", "float16"),
+    )
+
     # === Model ===
     kernel_size: int = _flag(
         3,
@@ -400,6 +417,15 @@ class Config:
         TRAIN,
         "Runs with the same flags are equal bit for bit on a GPU too, where "
         "that is slower. Not with --xla=on.",
+    )
+    steps_per_execution: int = _flag(
+        1,
+        TRAIN,
+        "Training steps that run without coming back to Python, at most: the "
+        "greatest number up to this one that divides the steps of an epoch. "
+        "Checkpoints and the search for a step that diverged are no finer.",
+        low=1,
+        high=1_000_000,
     )
     checkpoint_minutes: float = _flag(
         1.0,

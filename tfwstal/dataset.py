@@ -41,6 +41,7 @@ def training_batches(
     static,
     videos=None,
     start=(0, 0),
+    cache=None,
 ):
     """Batches of sampled snippets, for all epochs in one stream.
 
@@ -56,54 +57,73 @@ def training_batches(
         static: pad every batch to T, as XLA needs, and not to its longest.
         videos: ids of the videos to train on; by default all.
         start: the epoch, and the step in it, of the first batch.
+        cache: FeatureCache of these videos. The shards are not read then.
 
     Returns:
         tf.data.Dataset of ({"features" [B, T, D], "num_snippets" [B]},
-        actions [B, C]).
+        actions [B, C]); with a cache, of its "rows" [B, T] int32 instead of
+        "features".
     """
-    paths = info.shard_paths(data_dir, "train")
     num_classes = len(info.classes)
     first, done = start
 
-    def one_epoch(epoch):
-        records = _records_of_epoch(paths, seed, epoch, videos)
-        if done:
-            begins = tf.cast(tf.equal(epoch, first), tf.int64)
-            records = records.skip(begins * done * batch_size)
-
-        def sample(serialized):
-            video = schema.parse_video(serialized, info.feature_dim)
-            name = tf.strings.to_hash_bucket_fast(video["video_id"], 2**31)
-            indices = sample_snippets(
-                video["num_snippets"],
-                num_snippets,
-                repeat,
-                seed=[seed * 1_000_003 + epoch, name],
-            )
-            inputs = {
-                "features": tf.gather(video["features"], indices),
-                "num_snippets": tf.size(indices),
-            }
-            actions = schema.multi_hot(video["label_indices"], num_classes)
-            return inputs, actions
-
-        return records.map(
-            sample, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-        ).padded_batch(
-            batch_size,
-            padded_shapes=(
-                {
-                    "features": [
-                        num_snippets if static else None,
-                        info.feature_dim,
-                    ],
-                    "num_snippets": [],
-                },
-                [num_classes],
-            ),
+    def sampled(epoch, length, video):
+        return sample_snippets(
+            length,
+            num_snippets,
+            repeat,
+            seed=[seed * 1_000_003 + epoch, video],
         )
 
-    stream = tf.data.Dataset.range(first, epochs).flat_map(one_epoch)
+    def from_record(epoch, record):
+        video = schema.parse_video(record, info.feature_dim)
+        indices = sampled(
+            epoch, video["num_snippets"], video_hash(video["video_id"])
+        )
+        inputs = {
+            "features": tf.gather(video["features"], indices),
+            "num_snippets": tf.size(indices),
+        }
+        return inputs, schema.multi_hot(video["label_indices"], num_classes)
+
+    def from_cache(epoch, record):
+        indices = sampled(
+            epoch,
+            tf.gather(cache.num_snippets, record),
+            tf.gather(cache.video_hash, record),
+        )
+        inputs = {
+            "rows": tf.gather(cache.first, record) + indices,
+            "num_snippets": tf.size(indices),
+        }
+        return inputs, tf.gather(cache.actions, record)
+
+    if cache is None:
+        records = _stored_records(info, data_dir, videos)
+    else:
+        records = _cached_records(cache)
+
+    def one_epoch(epoch):
+        order = _in_order_of_epoch(*records, seed, epoch)
+        if done:
+            begins = tf.cast(tf.equal(epoch, first), tf.int64)
+            order = order.skip(begins * done * batch_size)
+        sample = from_record if cache is None else from_cache
+        batches = order.map(
+            _plain(lambda record: sample(epoch, record)),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        length = num_snippets if static else None
+        snippets = (
+            {"features": [length, info.feature_dim]}
+            if cache is None
+            else {"rows": [length]}
+        )
+        shapes = ({**snippets, "num_snippets": []}, [num_classes])
+        return batches.padded_batch(batch_size, padded_shapes=shapes)
+
+    stream = tf.data.Dataset.range(first, epochs).flat_map(_plain(one_epoch))
     return stream.prefetch(tf.data.AUTOTUNE)
 
 
@@ -116,8 +136,9 @@ def batch_videos(info, data_dir, batch_size, seed, epoch, step, videos=None):
 
     The other arguments are those of `training_batches`.
     """
-    paths = info.shard_paths(data_dir, "train")
-    records = _records_of_epoch(paths, seed, tf.constant(epoch), videos)
+    records = _in_order_of_epoch(
+        *_stored_records(info, data_dir, videos), seed, tf.constant(epoch)
+    )
     batch = records.skip(step * batch_size).take(batch_size)
     return [
         video["video_id"].decode()
@@ -125,31 +146,79 @@ def batch_videos(info, data_dir, batch_size, seed, epoch, step, videos=None):
     ]
 
 
-def _records_of_epoch(paths, seed, epoch, videos):
+def video_hash(video_id):
+    """What tells a video's draws from another's: an int64 for a string."""
+    return tf.strings.to_hash_bucket_fast(video_id, 2**31)
+
+
+# === The order of an epoch ===
+# Where records lie is told by three things: how many shards there are, a
+# function from numbers of shards to a tf.data.Dataset of their records, and
+# one that tells whether a record is wanted. A record is its bytes, or its
+# number in a cache; its place in the order is the same.
+
+
+def _stored_records(info, data_dir, videos):
+    """Records as their bytes."""
+    paths = info.shard_paths(data_dir, "train")
+    return (
+        len(paths),
+        lambda shards: tf.data.TFRecordDataset(tf.gather(paths, shards)),
+        _is_among(videos),
+    )
+
+
+def _cached_records(cache):
+    """Records as their numbers in a FeatureCache."""
+    starts = cache.shard_starts
+
+    def read(shards):
+        numbers = tf.ragged.range(
+            tf.gather(starts, shards), tf.gather(starts, shards + 1)
+        )
+        return tf.data.Dataset.from_tensor_slices(numbers.flat_values)
+
+    return (
+        len(starts) - 1,
+        read,
+        lambda record: tf.gather(cache.num_snippets, record) > 0,
+    )
+
+
+def _in_order_of_epoch(num_shards, read, is_wanted, seed, epoch):
     """The training records in the order of an epoch, a scalar tensor."""
     order = tf.random.experimental.stateless_shuffle(
-        tf.constant(paths), seed=[seed, epoch]
+        tf.range(num_shards), seed=[seed, epoch]
     )
-    records = (
+    return (
         tf.data.Dataset.from_tensor_slices(order)
         .batch(_SHUFFLED_SHARDS)
-        .flat_map(lambda shards: _shuffled(shards, [seed, epoch]))
+        .flat_map(_plain(lambda some: _shuffled(read(some), [seed, epoch])))
+        .filter(_plain(is_wanted))
     )
-    return _only(records, videos)
 
 
-def _shuffled(shards, seed):
-    """The records of some shards in random order.
+def _shuffled(records, seed):
+    """Some records in random order.
 
     `Dataset.shuffle` would do, but its order depends on what it drew before
     and not on `seed` alone.
     """
-    records = tf.data.TFRecordDataset(shards)
     return records.batch(1 << 30).flat_map(
-        lambda batch: tf.data.Dataset.from_tensor_slices(
-            tf.random.experimental.stateless_shuffle(batch, seed)
+        _plain(
+            lambda batch: tf.data.Dataset.from_tensor_slices(
+                tf.random.experimental.stateless_shuffle(batch, seed)
+            )
         )
     )
+
+
+def _plain(function):
+    """A function for tf.data in which no Python control flow is looked for.
+
+    There is none, and the search takes longer than all else at the start.
+    """
+    return tf.autograph.experimental.do_not_convert(function)
 
 
 def sample_snippets(length, num_snippets, repeat, seed):
@@ -187,15 +256,13 @@ def sample_snippets(length, num_snippets, repeat, seed):
     )
 
 
-def _only(records, videos):
-    """The records whose video's id is in `videos`; all if that is None."""
+def _is_among(videos):
+    """Function of a record: whether its id is in `videos`; all are in None."""
     if videos is None:
-        return records
+        return lambda record: tf.constant(True)
     ids = tf.constant(sorted(videos))
-    return records.filter(
-        lambda record: tf.reduce_any(
-            tf.equal(schema.parse_labels(record)["video_id"], ids)
-        )
+    return lambda record: tf.reduce_any(
+        tf.equal(schema.parse_labels(record)["video_id"], ids)
     )
 
 
@@ -211,11 +278,18 @@ def whole_videos(info, data_dir, split, videos=None):
     Returns:
         tf.data.Dataset of the dicts of `schema.parse_video`.
     """
-    records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    return videos_of_shards(
+        info.shard_paths(data_dir, split), info.feature_dim, videos
+    )
+
+
+def videos_of_shards(paths, feature_dim, videos=None):
+    """The videos of some shards; see `whole_videos`."""
     return (
-        _only(records, videos)
+        tf.data.TFRecordDataset(paths)
+        .filter(_plain(_is_among(videos)))
         .map(
-            lambda record: schema.parse_video(record, info.feature_dim),
+            _plain(lambda record: schema.parse_video(record, feature_dim)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )

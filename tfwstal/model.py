@@ -109,6 +109,7 @@ class TwoStreamLocalizer(keras.Model):
             name: keras.metrics.Mean(name=name) for name in ("loss", *TERMS)
         }
         self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
+        self._look_up = None
 
         # === Layers ===
         policy = keras_versions.dtype_policy(self)
@@ -327,9 +328,20 @@ class TwoStreamLocalizer(keras.Model):
         training alone, the norm of all gradients before any clipping."""
         return [*self._trackers.values(), self._gradient_norm]
 
+    def look_up_in(self, features):
+        """Lets training batches name snippets of `features` [N, D] by row.
+
+        In such a batch "rows" [B, T] int32 stands for "features". The rows
+        of padding may be any.
+        """
+        # A function, since Keras would keep a variable as one of its own.
+        self._look_up = lambda rows: tf.gather(features, rows)
+
     def train_step(self, data):
         """One step: forward, Eq. 8, gradients, update; XLA compiles it."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if "rows" in x:
+            x = {**x, "features": self._look_up(x["rows"])}
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
             loss = self.compute_loss(x, y, outputs, sample_weight)

@@ -26,6 +26,7 @@ from tfwstal import (
     command_line,
     dataset,
     dataset_info,
+    feature_cache,
     keras_versions,
     localization,
     run_folder,
@@ -90,6 +91,7 @@ def compiled_model(config, info, videos=None):
             config.clip_norm,
         ),
         jit_compile=use_xla(config),
+        steps_per_execution=steps_per_execution(config, info, videos),
     )
     keras_versions.build_optimizer(model)
     return model
@@ -145,7 +147,37 @@ def use_xla(config):
     return config.xla == "on"
 
 
-def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
+def steps_per_execution(config, info, videos=None):
+    """The greatest divisor of an epoch's steps up to --steps_per_execution.
+
+    Keras would run others past an epoch's end, into the next one's batches.
+    """
+    steps = dataset.steps_per_epoch(info, config.batch_size, videos)
+    most = min(config.steps_per_execution, steps)
+    return next(n for n in range(most, 0, -1) if steps % n == 0)
+
+
+def cache_of(config, info, videos=None):
+    """FeatureCache of the training videos, or None if they take too much.
+
+    Those are read anew in every epoch instead.
+    """
+    size = feature_cache.num_bytes(info, config.cache_dtype)
+    if size > 1e9 * config.cache_gb:
+        return None
+    return feature_cache.load(info, config.data_dir, config.cache_dtype, videos)
+
+
+def fit(
+    model,
+    config,
+    info,
+    watchers=(),
+    videos=None,
+    verbose=0,
+    start=(0, 0),
+    cache=None,
+):
     """Trains a model for --epochs, in place.
 
     If it starts inside an epoch, it trains to the end of that one alone,
@@ -159,6 +191,7 @@ def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
         videos: ids of the training videos to train on; by default all.
         verbose: as for keras.Model.fit.
         start: the epoch, and the step in it, to begin with.
+        cache: FeatureCache of the training videos, instead of the records.
 
     Raises:
         Diverged: at the first loss or gradient that is not finite.
@@ -184,14 +217,24 @@ def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
         static=use_xla(config),
         videos=videos,
         start=start,
+        cache=cache,
     )
+    if cache is not None:
+        model.look_up_in(cache.features)
     steps = dataset.steps_per_epoch(info, config.batch_size, videos)
     model.fit(
         batches,
         initial_epoch=epoch,
         epochs=epochs,
         steps_per_epoch=steps - done,
-        callbacks=[callbacks.StopAtNonFinite(batch_videos, start), *watchers],
+        callbacks=[
+            callbacks.StopAtNonFinite(
+                batch_videos,
+                start,
+                steps_per_execution(config, info, videos),
+            ),
+            *watchers,
+        ],
         shuffle=False,  # the batches come in their order
         verbose=verbose,
     )
@@ -220,6 +263,7 @@ def _fit_run(model, config, info, run_dir):
             config.eval_every,
         )
         watchers.insert(0, evaluation)
+    cache = cache_of(config, info)
     saver.restore(model)
     if saver.start != (0, 0):
         print("goes on from epoch {}, step {}".format(*saver.start))
@@ -233,6 +277,7 @@ def _fit_run(model, config, info, run_dir):
                 # A bar that redraws itself is for terminals; logs get lines.
                 verbose=1 if sys.stdout.isatty() else 2,
                 start=saver.start,
+                cache=cache,
             )
 
 

@@ -169,7 +169,13 @@ class Scorer:
         model = train.compiled_model(config, self._info, videos)
         # One that diverged finds nothing, and others may still be better.
         with contextlib.suppress(Diverged):
-            train.fit(model, config, self._info, (), videos)
+            train.fit(
+                model,
+                config,
+                self._info,
+                videos=videos,
+                cache=train.cache_of(config, self._info, videos),
+            )
         return model
 
 
