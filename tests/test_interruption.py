@@ -1,6 +1,5 @@
 """convert, killed at any point: nothing or all is there, and it goes on."""
 
-import json
 import os
 import pathlib
 import signal
@@ -8,45 +7,14 @@ import subprocess
 import sys
 import time
 
+import interrupted
 import pytest
 from conftest import ROOT
 from raw_folders import write_acmnet
 
 from tfrecords_tools import convert
-from tfwstal.config import Config
+from tfwstal.config import Config, to_text
 
-# Kills itself with signal 9 before (or after) the n-th call of a function.
-# A process for each point, from one that has imported TensorFlow already.
-SCRIPT = """
-import importlib, json, os, signal, sys
-from tfrecords_tools import convert
-from tfwstal.config import Config
-
-def kill_at(where, count, after):
-    module, _, name = where.rpartition(":")
-    owner = importlib.import_module(module)
-    *path, name = name.split(".")
-    for part in path:
-        owner = getattr(owner, part)
-    function, calls = getattr(owner, name), []
-    def call(*args, **kwargs):
-        calls.append(0)
-        if len(calls) == count and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*args, **kwargs)
-        if len(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    setattr(owner, name, call)
-
-for flags, point in json.loads(sys.argv[1]):
-    process = os.fork()
-    if not process:
-        kill_at(*point)
-        convert.main(Config(**flags))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-"""
 RENAME = "pathlib:Path.rename"
 POINTS = {  # where, which call, after it rather than before
     "at the start": ("tfrecords_tools.layouts:discover", 1, False),
@@ -90,16 +58,10 @@ def killed(tmp_path_factory):
         if replaces:
             convert.main(Config(**flags | {"num_shards": 1}))
         point = (REPLACING if replaces else POINTS)[name]
-        jobs.append((flags | {"overwrite": replaces}, point))
-    found = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(jobs)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert found.returncode == 0, found.stderr
-    codes = [line for line in found.stdout.splitlines() if "-9" in line]
-    assert len(codes) == len(CASES), found.stdout + found.stderr
+        arguments = [f"--{name}={to_text(v)}" for name, v in flags.items()]
+        jobs.append((arguments + ["--overwrite"] * replaces, point))
+    codes, messages = interrupted.run("tfrecords_tools.convert", jobs)
+    assert codes == [-9] * len(CASES), messages
     return folders
 
 
@@ -150,7 +112,7 @@ def test_workers_end_with_the_command(tmp_path):
     script.write_text(
         "import os, pathlib, time\n"
         "from tfrecords_tools import convert, shards\n"
-        "from tfwstal.config import Config\n"
+        "from tfwstal.config import Config, to_text\n"
         "def slow(task, folder, *rest):\n"
         "    pid = str(os.getpid())\n"
         f"    pathlib.Path({str(tmp_path)!r}, 'pid' + pid).touch()\n"

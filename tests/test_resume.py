@@ -1,57 +1,12 @@
 """train, killed at any point: the same command ends as if nobody had."""
 
 import csv
-import json
-import os
-import subprocess
-import sys
 import zipfile
 
+import interrupted
 import pytest
-from conftest import ROOT, random_record, write_records
+from conftest import random_record, write_records
 
-# Runs the command, one process a point, from one that has imported TensorFlow
-# already. A point: a function, which call of it, whether after it, and what
-# happens there.
-SCRIPT = """
-import importlib, json, os, resource, signal, sys
-from tfwstal import command_line, train
-
-def act(what):
-    if what == "kill":
-        os.kill(os.getpid(), signal.SIGKILL)
-    elif what == "terminate":
-        os.kill(os.getpid(), signal.SIGTERM)
-    else:  # a disk that is full from here on
-        resource.setrlimit(resource.RLIMIT_FSIZE, (what, what))
-
-def at(where, count, after, what):
-    module, _, name = where.rpartition(":")
-    owner = importlib.import_module(module)
-    *path, name = name.split(".")
-    for part in path:
-        owner = getattr(owner, part)
-    function, calls = getattr(owner, name), []
-    def call(*args, **kwargs):
-        calls.append(0)
-        if len(calls) == count and not after:
-            act(what)
-        result = function(*args, **kwargs)
-        if len(calls) == count and after:
-            act(what)
-        return result
-    setattr(owner, name, call)
-
-for arguments, point in json.loads(sys.argv[1]):
-    sys.stdout.flush()
-    process = os.fork()
-    if not process:
-        if point:
-            at(*point)
-        sys.argv = ["train", *arguments]
-        command_line.run(train.main, "train")
-    print("exit", os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
-"""
 SAVE = "tfwstal.checkpoint:_write"
 STEP = "tfwstal.checkpoint:Checkpoint.on_train_batch_end"
 EPOCH = "tfwstal.checkpoint:Checkpoint.on_epoch_end"
@@ -110,17 +65,7 @@ def start(folder, jobs):
         )
         for name, flags, point in jobs
     ]
-    found = subprocess.run(
-        [sys.executable, "-c", SCRIPT, json.dumps(jobs)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )
-    assert found.returncode == 0, found.stderr
-    lines = [line.split() for line in found.stdout.splitlines()]
-    codes = [int(words[1]) for words in lines if words[:1] == ["exit"]]
-    return codes, found.stderr
+    return interrupted.run("tfwstal.train", jobs)
 
 
 def content(run_dir):

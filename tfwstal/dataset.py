@@ -204,13 +204,17 @@ def _shuffled(records, seed):
     `Dataset.shuffle` would do, but its order depends on what it drew before
     and not on `seed` alone.
     """
-    return records.batch(1 << 30).flat_map(
-        _plain(
-            lambda batch: tf.data.Dataset.from_tensor_slices(
-                tf.random.experimental.stateless_shuffle(batch, seed)
-            )
+
+    def in_order(batch):
+        order = tf.random.experimental.stateless_shuffle(
+            tf.range(tf.shape(batch)[0]), seed
         )
-    )
+        # One by one, since shuffled at once they would be there twice.
+        return tf.data.Dataset.from_tensor_slices(order).map(
+            _plain(lambda number: batch[number])
+        )
+
+    return records.batch(1 << 30).flat_map(_plain(in_order))
 
 
 def _plain(function):
