@@ -1,12 +1,15 @@
-"""The share of a training step that is spent waiting for input.
+"""How fast training gets its batches, and what it waits for them.
 
     python -m benchmarks.input_pipeline
 
-Writes a temporary set of records and measures seconds a batch: of reading
-alone, of the step alone on batches held in memory, and of training with both.
-What training takes longer than the step is the cost of input, be it waiting
-or cores that reading keeps busy. XLA is off. Each round measures all three;
-the table has medians over the rounds.
+Writes a temporary set of records and feeds training from it in three ways:
+shards read anew, features held in memory as float32, and as float16. Of each:
+seconds a batch of the input alone, which for features in memory includes the
+gathering of their rows; of training with it; and of that time, what passes
+until the next batch is there and what the gathering takes. Beside them stand
+the step alone, on batches that lie ready, and one copy of a full batch in
+memory, the limit of any input. XLA is off. All take turns; the table has
+medians over the rounds.
 """
 
 import argparse
@@ -20,9 +23,15 @@ import numpy as np
 import tensorflow as tf
 
 import tfwstal
-from tfwstal import dataset, dataset_info, schema
+from tfwstal import dataset, dataset_info, feature_cache, schema
 
 _SHARDS = 4
+# Ways to feed the training: the type of the features in memory, if any.
+_WAYS = {
+    "read anew": None,
+    "in memory, float32": "float32",
+    "in memory, float16": "float16",
+}
 
 
 def main():
@@ -30,22 +39,42 @@ def main():
     sizes = _arguments()
     with tempfile.TemporaryDirectory() as folder:
         info, lengths = write_records(pathlib.Path(folder), sizes)
-        rows = _measure(info, folder, sizes)
-    alone, step, both, waiting = map(statistics.median, zip(*rows, strict=True))
-    share = statistics.median(1 - row[1] / row[2] for row in rows)
-    direct = statistics.median(row[3] / row[2] for row in rows)
+        rounds = _measure(info, folder, sizes)
+    drawn = lengths.clip(max=sizes.snippets).sum() / len(lengths)
+    batch = drawn * sizes.batch * sizes.features * 4 / 1e9  # GB of float32
+
+    def median(name, part):
+        return statistics.median(each[name][part] for each in rounds)
+
+    copy, step = (
+        statistics.median(each[name] for each in rounds)
+        for name in ("copy", "step")
+    )
+    full = sizes.batch * sizes.snippets * sizes.features * 4 / 1e9
     print(
         f"{sizes.videos} videos of {lengths.min()} to {lengths.max()} "
         f"snippets, median {np.median(lengths):.0f}; "
-        f"{4 * lengths.sum() * sizes.features / 2**20:.0f} MiB\n"
-        "seconds a batch, median of the rounds\n"
-        f"  reading alone                 {alone:7.3f}\n"
-        f"  step alone                    {step:7.3f}\n"
-        f"  both                          {both:7.3f}\n"
-        f"  both, waiting for a batch     {waiting:7.3f}\n"
-        f"(both - step) / both            {100 * share:6.1f} %\n"
-        f"waiting for a batch / both      {100 * direct:6.1f} %"
+        f"{4 * lengths.sum() * sizes.features / 2**20:.0f} MiB; a batch has "
+        f"{1000 * batch:.0f} MB of features without padding\n"
+        f"one copy of {1000 * full:.0f} MB in memory: {full / copy:.1f} GB/s\n"
+        f"step alone: {step:.3f} s a batch\n\n"
+        "| features | input alone: s a batch | videos/s | GB/s | with the "
+        "step: s a batch | waiting % | gathering % |\n"
+        "|---|---|---|---|---|---|---|"
     )
+    for name in _WAYS:
+        alone, both = median(name, "alone"), median(name, "both")
+        waited = statistics.median(
+            each[name]["waited"] / each[name]["both"] for each in rounds
+        )
+        gathered = statistics.median(
+            each[name]["gathered"] / each[name]["both"] for each in rounds
+        )
+        print(
+            f"| {name} | {alone:.4f} | {sizes.batch / alone:.0f} "
+            f"| {batch / alone:.2f} | {both:.3f} | {100 * waited:.2f} "
+            f"| {100 * gathered:.2f} |"
+        )
 
 
 def write_records(folder, sizes):
@@ -94,27 +123,31 @@ def write_records(folder, sizes):
 
 
 def _measure(info, folder, sizes):
-    """(reading, step, both, waiting) in seconds a batch, for each round."""
+    """Seconds a batch, a dict for each round."""
     model = tfwstal.TwoStreamLocalizer(sizes.classes, sizes.features)
     model.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
     train_step = tf.function(model.train_step, reduce_retracing=True)
+    count = dataset.steps_per_epoch(info, sizes.batch)
 
     def step(batch):
         float(train_step(batch)["loss"])
 
-    def run(use):
-        """Seconds in all and waiting of an epoch that follows another."""
-        batches = dataset.training_batches(
-            info,
-            folder,
-            num_snippets=sizes.snippets,
-            batch_size=sizes.batch,
-            seed=0,
-            epochs=2,
-            repeat=False,
-            static=False,
+    def run(cache, use):
+        """Seconds a batch, in all and waiting, of an epoch behind another."""
+        stream = iter(
+            dataset.training_batches(
+                info,
+                folder,
+                num_snippets=sizes.snippets,
+                batch_size=sizes.batch,
+                seed=0,
+                epochs=2,
+                repeat=False,
+                static=False,
+                cache=cache,
+            )
         )
-        stream = iter(batches)
         for _ in range(count):
             next(stream)
         begin, waited = time.perf_counter(), 0.0
@@ -125,20 +158,55 @@ def _measure(info, folder, sizes):
             use(batch)
         return (time.perf_counter() - begin) / count, waited / count
 
-    count = dataset.steps_per_epoch(info, sizes.batch)
+    caches = {
+        name: dtype and feature_cache.load(info, folder, dtype)
+        for name, dtype in _WAYS.items()
+    }
     held = []
-    run(held.append)
+    run(None, held.append)
     for batch in (held[0], held[1], held[-1]):  # the last is smaller
         step(batch)
-    rows = []
+    whole = np.ones((sizes.batch, sizes.snippets, sizes.features), np.float32)
+    target = np.ones_like(whole)
+    rounds = []
     for _ in range(sizes.rounds):
-        reading, _ = run(lambda batch: None)
+        found = {}
+        begin = time.perf_counter()
+        np.copyto(target, whole)
+        found["copy"] = time.perf_counter() - begin
         begin = time.perf_counter()
         for batch in held:
             step(batch)
-        alone = (time.perf_counter() - begin) / count
-        rows.append((reading, alone, *run(step)))
-    return rows
+        found["step"] = (time.perf_counter() - begin) / count
+        for name, cache in caches.items():
+            gathered = []
+
+            def fill(batch, cache=cache, gathered=gathered):
+                if cache is None:
+                    return batch
+                inputs, actions = batch
+                begin = time.perf_counter()
+                features = _gather(cache.features, inputs["rows"])
+                gathered.append(time.perf_counter() - begin)
+                lengths = inputs["num_snippets"]
+                return {"features": features, "num_snippets": lengths}, actions
+
+            alone, _ = run(cache, fill)
+            gathered.clear()
+            both, waited = run(cache, lambda batch: step(fill(batch)))
+            found[name] = {
+                "alone": alone,
+                "both": both,
+                "waited": waited,
+                "gathered": sum(gathered) / count,
+            }
+        rounds.append(found)
+    return rounds
+
+
+@tf.function(reduce_retracing=True)
+def _gather(features, rows):
+    return tf.cast(tf.gather(features, rows), tf.float32)
 
 
 def _arguments():
