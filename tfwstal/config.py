@@ -390,6 +390,14 @@ class Config:
         "Runs with the same flags are equal bit for bit on a GPU too, where "
         "that is slower. Not with --xla=on.",
     )
+    strategy: str = _flag(
+        "none",
+        ("train",),
+        "Devices that share a batch: one (none), all GPUs of this machine "
+        "(mirrored), or those of all workers that the environment variable "
+        "TF_CONFIG names (multiworker; each gets the same command).",
+        choices=("none", "mirrored", "multiworker"),
+    )
     checkpoint_minutes: float = _flag(
         1.0,
         ("train",),
@@ -699,6 +707,11 @@ class Config:
             raise InputError(
                 "--deterministic and --xla=on exclude each other: TensorFlow "
                 "does not make compiled steps deterministic; drop one"
+            )
+        if self.strategy != "none" and self.xla == "on":
+            raise InputError(
+                f"--strategy={self.strategy} and --xla=on exclude each other: "
+                "compiled steps cannot sum over devices; drop one"
             )
         if self.branches == "attention" and (
             self.lambda_smt or self.lambda_gui

@@ -26,6 +26,7 @@ from tfwstal import (
     command_line,
     dataset,
     dataset_info,
+    distribution,
     keras_versions,
     localization,
     run_folder,
@@ -44,24 +45,35 @@ def main(config):
     config = dataclasses.replace(
         config, fps=info.fps, frames_per_snippet=info.frames_per_snippet
     )
-    run_folder.goes_on(config)
+    workers = distribution.Workers(config.strategy)
+    if workers.chief:
+        run_folder.goes_on(config)
 
-    model = compiled_model(config, info)
+    workers.start(config.batch_size)
+    with workers.watched():
+        model = compiled_model(config, info, workers=workers)
+        if workers.chief:
+            _train_as_chief(model, config, info, run_dir, workers)
+        else:
+            _fit_run(model, config, info, run_dir, workers)
+        workers.gathered([0])  # the others' end would look like a failure
+    print(f"run: {run_dir}")
+
+
+def _train_as_chief(model, config, info, run_dir, workers):
+    """Trains in the folder of the run, and leaves the model there."""
     run_folder.check_space(run_dir, model.count_params())
     print(
         f"{info.num_videos('train')} training videos, {len(info.classes)} "
         f"classes, {model.count_params():,} weights, "
-        f"{_device()}, XLA {'on' if use_xla(config) else 'off'}"
+        f"{_device(workers)}, XLA {'on' if use_xla(config) else 'off'}"
     )
     with run_folder.creating(config, info.classes):
-        if config.epochs:
-            with dataset.readable(config.data_dir):
-                _fit_run(model, config, info, run_dir)
+        _fit_run(model, config, info, run_dir, workers)
         run_folder.save_model(model, run_dir)
-    print(f"run: {run_dir}")
 
 
-def compiled_model(config, info, videos=None):
+def compiled_model(config, info, videos=None, workers=None):
     """The model that a Config describes, ready for `fit`.
 
     Sets the seed of everything that is drawn from here on, and for
@@ -73,23 +85,28 @@ def compiled_model(config, info, videos=None):
         config: Config.
         info: DatasetInfo of --data_dir.
         videos: ids of the training videos to train on; by default all.
+        workers: distribution.Workers that were started; by default this
+            process alone, on one device.
     """
+    workers = workers or distribution.Workers()
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     means = dataset.class_means(info, config.data_dir, videos)
-    model = build_model(config, info, videos)
-    if config.centroids == "class_mean":
-        model.centroids.assign(means)
-    model.compile(
-        optimizer=keras_versions.make_optimizer(
-            config.optimizer,
-            config.learning_rate,
-            config.weight_decay,
-            config.clip_norm,
-        ),
-        jit_compile=use_xla(config),
-    )
+    with workers.scope():
+        model = build_model(config, info, videos)
+        if config.centroids == "class_mean":
+            model.centroids.assign(means)
+        model.compile(
+            optimizer=keras_versions.make_optimizer(
+                config.optimizer,
+                config.learning_rate,
+                config.weight_decay,
+                config.clip_norm,
+            ),
+            jit_compile=use_xla(config),
+        )
+    distribution.prepare(model, workers)
     return model
 
 
@@ -126,17 +143,28 @@ def build_model(config, info, videos=None):
 
 
 def use_xla(config):
-    """Whether to compile the step: "auto" does where a GPU is present.
+    """Whether to compile the step: "auto" does where one GPU trains.
 
     On CPU cores XLA makes this step slower (see benchmarks/), and it is not
     deterministic.
     """
+    if config.strategy != "none":
+        return False  # sums over devices cannot be compiled
     if config.xla == "auto" and not config.deterministic:
         return bool(tf.config.list_physical_devices("GPU"))
     return config.xla == "on"
 
 
-def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
+def fit(
+    model,
+    config,
+    info,
+    watchers=(),
+    videos=None,
+    verbose=0,
+    start=(0, 0),
+    workers=None,
+):
     """Trains a model for --epochs, in place.
 
     If it starts inside an epoch, it trains to the end of that one alone,
@@ -150,6 +178,7 @@ def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
         videos: ids of the training videos to train on; by default all.
         verbose: as for keras.Model.fit.
         start: the epoch, and the step in it, to begin with.
+        workers: those that `compiled_model` was given.
 
     Raises:
         Diverged: at the first loss or gradient that is not finite.
@@ -176,6 +205,8 @@ def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
         videos=videos,
         start=start,
     )
+    if workers:
+        batches = workers.batches(batches)
     steps = dataset.steps_per_epoch(info, config.batch_size, videos)
     model.fit(
         batches,
@@ -188,18 +219,47 @@ def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
     )
 
 
-def _fit_run(model, config, info, run_dir):
-    """Trains what is left to do of a run."""
+def _fit_run(model, config, info, run_dir, workers):
+    """Trains what is left to do of a run; of several workers, each its part.
+
+    The chief must have created the folder before.
+    """
+    with dataset.readable(config.data_dir):
+        workers.agree("the flags or the records", repr((config.of_run(), info)))
     saver = checkpoint.Checkpoint(
         run_dir,
         info,
         dataset.steps_per_epoch(info, config.batch_size),
         config.checkpoint_minutes,
+        workers,
     )
-    watchers = [
+    watchers = [saver]
+    if workers.chief:
+        watchers = _writers(config, info, run_dir) + watchers
+    saver.restore(model)
+    workers.agree("the checkpoint", str(saver.start))
+    if saver.start != (0, 0) and workers.chief:
+        print("goes on from epoch {}, step {}".format(*saver.start))
+    # A bar that redraws itself is for terminals; logs get lines.
+    verbose = 1 if sys.stdout.isatty() else 2
+    with saver.saving_at_sigterm(), dataset.readable(config.data_dir):
+        while saver.start[0] < config.epochs:
+            fit(
+                model,
+                config,
+                info,
+                watchers,
+                verbose=verbose if workers.chief else 0,
+                start=saver.start,
+                workers=workers,
+            )
+
+
+def _writers(config, info, run_dir):
+    """The callbacks that write into the folder of a run."""
+    writers = [
         callbacks.HistoryFile(run_dir / "history.csv"),
         keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
-        saver,
     ]
     if config.eval_every:
         evaluation = callbacks.LocalizationEvaluation(
@@ -210,26 +270,16 @@ def _fit_run(model, config, info, run_dir):
             config.tiou_thresholds,
             config.eval_every,
         )
-        watchers.insert(0, evaluation)
-    saver.restore(model)
-    if saver.start != (0, 0):
-        print("goes on from epoch {}, step {}".format(*saver.start))
-    with saver.saving_at_sigterm():
-        while saver.start[0] < config.epochs:
-            fit(
-                model,
-                config,
-                info,
-                watchers,
-                # A bar that redraws itself is for terminals; logs get lines.
-                verbose=1 if sys.stdout.isatty() else 2,
-                start=saver.start,
-            )
+        writers.insert(0, evaluation)
+    return writers
 
 
-def _device():
+def _device(workers):
     gpus = len(tf.config.list_physical_devices("GPU"))
-    return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "on the CPU"
+    device = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "on the CPU"
+    if workers.strategy is None:
+        return device
+    return f"{device}, {workers.replicas} replicas"
 
 
 if __name__ == "__main__":
