@@ -17,6 +17,9 @@ import contextlib
 import json
 import os
 import re
+import signal
+import socket
+import time
 import zlib
 
 import keras
@@ -24,6 +27,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfwstal.errors import InputError
+
+_WAIT_SECONDS = 600.0  # for the other workers to be started
 
 # What TensorFlow raises in a worker that has lost another one.
 _LOST = (
@@ -87,33 +92,60 @@ class Workers:
             batch_size: videos a training step.
 
         Raises:
-            InputError: if a worker's port cannot be had, or there are more
-                replicas than videos in a batch.
+            InputError: if a worker is not there in time, its port cannot be
+                had, or there are more replicas than videos in a batch.
         """
-        if self._kind == "none":
-            return
         if self._kind == "mirrored":
             self.strategy = tf.distribute.MirroredStrategy()
-        else:
+        elif self._kind == "multiworker":
             print(
                 f"worker {self.index} of {len(self.addresses)}: connects to "
                 f"{', '.join(self.addresses)}",
                 flush=True,
             )
+            self._wait_for_others()
             try:
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
             except (tf.errors.OpError, RuntimeError) as error:
                 raise InputError(
                     f"--strategy=multiworker: worker {self.index} cannot "
-                    f"connect as {self.addresses[self.index]} (is the port "
-                    "free, is every worker started?): "
-                    f"{str(error).splitlines()[0][:200]}"
+                    f"connect: {str(error).splitlines()[0][:200]}"
                 ) from None
+            # TensorFlow has taken the signal, and would do nothing at it.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         if batch_size < self.replicas:
             raise InputError(
                 f"--batch_size={batch_size} is too small for "
                 f"{self.replicas} replicas; give each one video or more"
             )
+
+    def _wait_for_others(self):
+        """Waits until all workers have been seen to listen.
+
+        TensorFlow waits as well, but up to an hour, not saying for whom, and
+        ends neither at Ctrl-C nor at SIGTERM.
+        """
+        others = list(self.addresses)
+        own = others.pop(self.index)
+        end = time.monotonic() + _WAIT_SECONDS
+        try:
+            listener = socket.create_server(("", int(own.rpartition(":")[2])))
+        except (OSError, OverflowError) as error:
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else error
+            raise InputError(
+                f"--strategy=multiworker: worker {self.index} cannot listen "
+                f"at its port in TF_CONFIG, {own} ({reason}); give another one"
+            ) from None
+        with listener:
+            while others := [each for each in others if not _listens(each)]:
+                if time.monotonic() > end:
+                    raise InputError(
+                        "--strategy=multiworker: no worker answers at "
+                        f"{', '.join(others)}; start all that TF_CONFIG names "
+                        f"within {_WAIT_SECONDS / 60:g} minutes"
+                    )
+                time.sleep(0.2)
 
     @contextlib.contextmanager
     def scope(self):
@@ -233,6 +265,16 @@ class Workers:
             return batches.flat_map(cut).repeat().prefetch(tf.data.AUTOTUNE)
 
         return self.strategy.distribute_datasets_from_function(of_worker)
+
+
+def _listens(address):
+    """Whether a connection can be made to HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _cluster(text):
@@ -361,7 +403,9 @@ def prepare(model, workers):
     optimizer = model.optimizer
     with workers.scope():
         optimizer.build(model.trainable_variables)
-    optimizer._all_reduce_sum_gradients = list
+    # float16 has a second optimizer around the one that updates.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner._all_reduce_sum_gradients = list
     model._maybe_symbolic_build = lambda *args, **kwargs: None
     if len(workers.addresses) > 1:
         model.train_step = _with_vectors(model.train_step)

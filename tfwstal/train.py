@@ -57,7 +57,8 @@ def main(config):
         else:
             _fit_run(model, config, info, run_dir, workers)
         workers.gathered([0])  # the others' end would look like a failure
-    print(f"run: {run_dir}")
+    if workers.chief:
+        print(f"run: {run_dir}")
 
 
 def _train_as_chief(model, config, info, run_dir, workers):
