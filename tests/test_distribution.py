@@ -131,14 +131,15 @@ def folder(tmp_path_factory):
         ]
 
     jobs = {
-        "alone": [
+        "whole": workers(["whole", "of_worker_1"]),
+        # It takes a while to miss a worker: the others train meanwhile.
+        "killed": [
+            *workers(["stopped", "stopped"], (3, KILL)),
             [command("alone"), None, 1, 0, 0],
             [command("mirrored", "--strategy=mirrored"), None, 2, 0, 0],
             "dropout",
         ],
-        "whole": workers(["whole", "of_worker_1"]),
-        "terminated": workers(["stopped", "stopped"], (2, TERMINATE)),
-        "killed": workers(["stopped", "stopped"], (3, KILL)),
+        "terminated": workers(["stopped", "stopped"], (1, TERMINATE)),
         "resumed": workers(["stopped", "stopped"]),
         "flags": workers(["other", "other"], (0, 0), "--batch_size=4"),
     }
@@ -187,7 +188,7 @@ def variables(run_dir):
 
 @pytest.mark.parametrize("job", ["mirrored", "whole"])
 def test_weights_and_metrics_are_those_of_one_process(folder, job):
-    assert codes(folder, "alone") == [0, 0, 0], messages(folder)
+    assert codes(folder, "killed")[2:] == [0, 0, 0], messages(folder)
     assert codes(folder, "whole") == [0, 0], messages(folder)
     ours, expected = history(folder / job), history(folder / "alone")
     assert ours.keys() == expected.keys()
@@ -210,12 +211,11 @@ def test_replicas_draw_different_dropout(folder):
 def test_chief_alone_writes(folder):
     assert (folder / "whole" / "model.keras").exists()
     assert not (folder / "of_worker_1").exists()
-    lines = messages(folder).splitlines()
-    # The jobs with two workers that train for two epochs, and the others.
-    assert lines.count(f"run: {folder / 'of_worker_1'}") == 1
-    assert sorted(path.name for path in (folder / "whole").iterdir()) == sorted(
-        path.name for path in (folder / "one").iterdir()
-    )
+    names = [
+        sorted(path.name for path in (folder / run).iterdir())
+        for run in ("whole", "alone")
+    ]
+    assert names[0] == names[1]
 
 
 def content(run_dir):
@@ -229,9 +229,9 @@ def content(run_dir):
 
 
 def test_terminated_and_killed_runs_go_on_bit_for_bit(folder):
-    assert codes(folder, "terminated") == [143, 143], messages(folder)
-    assert messages(folder).count("saved after epoch 0, step 2;") == 2
-    assert codes(folder, "killed") == [1, -KILL]
+    assert codes(folder, "killed")[:2] == [1, -KILL], messages(folder)
+    assert codes(folder, "terminated") == [143, 143]
+    assert messages(folder).count("saved after epoch 0, step 3;") == 2
     assert codes(folder, "resumed") == [0, 0]
     assert content(folder / "stopped") == content(folder / "whole")
 
@@ -250,7 +250,9 @@ def test_lost_worker_is_named(folder):
 
 def test_workers_with_different_flags(folder):
     assert codes(folder, "flags") == [1, 1]
-    assert messages(folder).count("error: the flags or the records of") == 2
+    assert (
+        messages(folder).count("error: the flags or the records: worker 1") == 2
+    )
     assert not (folder / "other").exists()
 
 

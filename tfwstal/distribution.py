@@ -208,7 +208,7 @@ class Workers:
         devices = self.replicas // len(self.addresses)
         return found.numpy() // devices
 
-    def agree(self, what, text):
+    def agree(self, what, text, remedy):
         """Raises InputError unless all workers give the same text.
 
         It waits until all have come here.
@@ -216,14 +216,15 @@ class Workers:
         Args:
             what: what it is, for the message.
             text: of this worker.
+            remedy: what to do, likewise.
         """
         sums = self.gathered([zlib.crc32(text.encode())])[:, 0]
         others = np.flatnonzero(sums != sums[0])
         if others.size:
             raise InputError(
-                f"{what} of worker {others[0]} "
-                f"({self.addresses[others[0]]}) differ from those of worker "
-                "0; all workers need the same"
+                f"{what}: worker {others[0]} "
+                f"({self.addresses[others[0]]}) has not the same as worker "
+                f"0; {remedy}"
             )
 
     def batches(self, batches):

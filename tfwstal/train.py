@@ -9,7 +9,8 @@ a flagfile again) and classes.txt.
 
 A run that was killed goes on when the same command is given again, and ends
 with what it would have ended with. At SIGTERM it finishes its step, saves and
-exits with status 143.
+exits with status 143. With --strategy several devices or processes train
+together; of the processes one, the chief, writes the folder.
 """
 
 import dataclasses
@@ -225,8 +226,14 @@ def _fit_run(model, config, info, run_dir, workers):
 
     The chief must have created the folder before.
     """
-    with dataset.readable(config.data_dir):
-        workers.agree("the flags or the records", repr((config.of_run(), info)))
+    flags = {**config.of_run(), "data_dir": ""}  # may lie elsewhere
+    workers.agree(
+        "the flags or the records",
+        repr((flags, info)),
+        "give all workers the same",
+    )
+    if not config.epochs:
+        return
     saver = checkpoint.Checkpoint(
         run_dir,
         info,
@@ -238,7 +245,11 @@ def _fit_run(model, config, info, run_dir, workers):
     if workers.chief:
         watchers = _writers(config, info, run_dir) + watchers
     saver.restore(model)
-    workers.agree("the checkpoint", str(saver.start))
+    workers.agree(
+        "the checkpoint in --run_dir",
+        str(saver.start),
+        "it must be on a file system that all workers share",
+    )
     if saver.start != (0, 0) and workers.chief:
         print("goes on from epoch {}, step {}".format(*saver.start))
     # A bar that redraws itself is for terminals; logs get lines.
