@@ -19,7 +19,7 @@ import zlib
 import keras
 import numpy as np
 
-from tfwstal import keras_versions, run_folder
+from tfwstal import distribution, keras_versions, run_folder
 from tfwstal.errors import InputError, Terminated
 
 
@@ -34,13 +34,15 @@ class Checkpoint(keras.callbacks.Callback):
         info: DatasetInfo of its records; with others it does not go on.
         steps_per_epoch: training steps.
         minutes: between checkpoints; 0 for one after every step.
+        workers: distribution.Workers; the chief alone writes, and all end at
+            a SIGTERM to any of them. By default this process is alone.
 
     Attributes:
         start: epoch, and step in it, with which `fit` is to begin: that of
             the restored checkpoint, and at an epoch's end the next one.
     """
 
-    def __init__(self, run_dir, info, steps_per_epoch, minutes):
+    def __init__(self, run_dir, info, steps_per_epoch, minutes, workers=None):
         super().__init__()
         self._path = pathlib.Path(run_dir) / run_folder.CHECKPOINT
         self._history = pathlib.Path(run_dir) / "history.csv"
@@ -48,6 +50,7 @@ class Checkpoint(keras.callbacks.Callback):
         self._steps_per_epoch = steps_per_epoch
         self._seconds = 60.0 * minutes
         self._last = time.monotonic()
+        self._workers = workers or distribution.Workers()
         self._terminated = False
         self._values = None  # to be put back when `fit` begins an epoch
         self.start = (0, 0)
@@ -77,7 +80,8 @@ class Checkpoint(keras.callbacks.Callback):
             InputError: for a damaged checkpoint, or one of other records.
         """
         if not self._path.exists():
-            self._history.unlink(missing_ok=True)
+            if self._workers.chief:
+                self._history.unlink(missing_ok=True)
             return
         saved = _read(self._path)
         if str(saved["records"]) != self._records:
@@ -97,7 +101,8 @@ class Checkpoint(keras.callbacks.Callback):
                 f"{self._path} is of another version of Keras or tfwstal; go "
                 "on with that one or give --overwrite"
             )
-        self._history.write_bytes(saved["history"].tobytes())
+        if self._workers.chief:
+            self._history.write_bytes(saved["history"].tobytes())
         self.start = tuple(saved["start"].tolist())
         self._assign(model)
 
@@ -136,10 +141,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save_if_due(self, epoch, step):
         due = time.monotonic() - self._last >= self._seconds
-        if due or self._terminated:
+        # All workers must end behind the same step, whoever was asked to.
+        terminated = self._workers.gathered([self._terminated]).any()
+        if self._workers.chief and (due or terminated):
             self._save(epoch, step)
             self._last = time.monotonic()
-        if self._terminated:
+        if terminated:
             raise Terminated(
                 f"saved after epoch {epoch}, step {step}; the same command "
                 "goes on from there"

@@ -427,6 +427,14 @@ class Config:
         low=1,
         high=1_000_000,
     )
+    strategy: str = _flag(
+        "none",
+        ("train",),
+        "Devices that share a batch: one (none), all GPUs of this machine "
+        "(mirrored), or those of all workers that the environment variable "
+        "TF_CONFIG names (multiworker; each gets the same command).",
+        choices=("none", "mirrored", "multiworker"),
+    )
     checkpoint_minutes: float = _flag(
         1.0,
         ("train",),
@@ -728,6 +736,17 @@ class Config:
             raise InputError(
                 "--deterministic and --xla=on exclude each other: TensorFlow "
                 "does not make compiled steps deterministic; drop one"
+            )
+        if self.strategy != "none" and self.xla == "on":
+            raise InputError(
+                f"--strategy={self.strategy} and --xla=on exclude each other: "
+                "compiled steps cannot sum over devices; drop one"
+            )
+        if self.strategy != "none" and self.steps_per_execution > 1:
+            raise InputError(
+                f"--strategy={self.strategy} and --steps_per_execution="
+                f"{self.steps_per_execution} exclude each other: workers "
+                "must agree behind every step; drop one"
             )
         if self.branches == "attention" and (
             self.lambda_smt or self.lambda_gui

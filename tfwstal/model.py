@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfwstal import keras_versions, layers, losses
+from tfwstal import distribution, keras_versions, layers, losses
 
 TERMS = ("cls_fg", "cls_ct", "cls_bg", "smt", "gui")
 
@@ -299,15 +299,17 @@ class TwoStreamLocalizer(keras.Model):
     ):
         """L_all, Eq. 8: the mean over the batch of the weighted terms.
 
-        Updates the metrics. In training, the weight of `smt` warms up.
+        Updates the metrics. In training, the weight of `smt` warms up. Of
+        several replicas, each returns its part of the sum that the mean is.
 
         Raises:
             ValueError: for sample weights, which the paper has no use for.
         """
         if sample_weight is not None:
             raise ValueError("TwoStreamLocalizer takes no sample weights")
+        num_videos = distribution.num_videos(y)
         terms = {
-            name: tf.reduce_mean(values)
+            name: distribution.part_of_mean(values, num_videos)
             for name, values in self.loss_terms(x, y, y_pred).items()
         }
         weights = dict(zip(TERMS, self.loss_weights, strict=True))
@@ -317,8 +319,8 @@ class TwoStreamLocalizer(keras.Model):
             )
             weights["smt"] *= tf.minimum(step / self.warmup_steps, 1.0)
         loss = tf.add_n([weights[name] * terms[name] for name in TERMS])
-        num_videos = tf.shape(y)[0]
-        for name, value in (("loss", loss), *terms.items()):
+        means = distribution.summed([loss, *terms.values()])
+        for name, value in zip(("loss", *terms), means, strict=True):
             self._trackers[name].update_state(value, sample_weight=num_videos)
         return loss
 
@@ -346,7 +348,9 @@ class TwoStreamLocalizer(keras.Model):
             outputs = self(x, training=True)
             loss = self.compute_loss(x, y, outputs, sample_weight)
             loss = keras_versions.scale_loss(self.optimizer, loss)
-        gradients = tape.gradient(loss, self.trainable_variables)
+        gradients = distribution.summed(
+            tape.gradient(loss, self.trainable_variables)
+        )
         self._gradient_norm.update_state(
             *keras_versions.gradient_norm(self.optimizer, gradients)
         )

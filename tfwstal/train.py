@@ -9,7 +9,8 @@ a flagfile again) and classes.txt.
 
 A run that was killed goes on when the same command is given again, and ends
 with what it would have ended with. At SIGTERM it finishes its step, saves and
-exits with status 143.
+exits with status 143. With --strategy several devices or processes train
+together; of the processes one, the chief, writes the folder.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ from tfwstal import (
     command_line,
     dataset,
     dataset_info,
+    distribution,
     feature_cache,
     keras_versions,
     localization,
@@ -46,24 +48,36 @@ def main(config):
     config = dataclasses.replace(
         config, fps=info.fps, frames_per_snippet=info.frames_per_snippet
     )
-    run_folder.goes_on(config)
+    workers = distribution.Workers(config.strategy)
+    if workers.chief:
+        run_folder.goes_on(config)
 
-    model = compiled_model(config, info)
+    workers.start(config.batch_size)
+    with workers.watched():
+        model = compiled_model(config, info, workers=workers)
+        if workers.chief:
+            _train_as_chief(model, config, info, run_dir, workers)
+        else:
+            _fit_run(model, config, info, run_dir, workers)
+        workers.gathered([0])  # the others' end would look like a failure
+    if workers.chief:
+        print(f"run: {run_dir}")
+
+
+def _train_as_chief(model, config, info, run_dir, workers):
+    """Trains in the folder of the run, and leaves the model there."""
     run_folder.check_space(run_dir, model.count_params())
     print(
         f"{info.num_videos('train')} training videos, {len(info.classes)} "
         f"classes, {model.count_params():,} weights, "
-        f"{_device()}, XLA {'on' if use_xla(config) else 'off'}"
+        f"{_device(workers)}, XLA {'on' if use_xla(config) else 'off'}"
     )
     with run_folder.creating(config, info.classes):
-        if config.epochs:
-            with dataset.readable(config.data_dir):
-                _fit_run(model, config, info, run_dir)
+        _fit_run(model, config, info, run_dir, workers)
         run_folder.save_model(model, run_dir)
-    print(f"run: {run_dir}")
 
 
-def compiled_model(config, info, videos=None):
+def compiled_model(config, info, videos=None, workers=None):
     """The model that a Config describes, ready for `fit`.
 
     Sets the seed of everything that is drawn from here on, and for
@@ -75,25 +89,30 @@ def compiled_model(config, info, videos=None):
         config: Config.
         info: DatasetInfo of --data_dir.
         videos: ids of the training videos to train on; by default all.
+        workers: distribution.Workers that were started; by default this
+            process alone, on one device.
     """
+    workers = workers or distribution.Workers()
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     means = dataset.class_means(info, config.data_dir, videos)
-    model = build_model(config, info, videos)
-    if config.centroids == "class_mean":
-        model.centroids.assign(means)
-    model.compile(
-        optimizer=keras_versions.make_optimizer(
-            config.optimizer,
-            config.learning_rate,
-            config.weight_decay,
-            config.clip_norm,
-        ),
-        jit_compile=use_xla(config),
-        steps_per_execution=steps_per_execution(config, info, videos),
-    )
-    keras_versions.build_optimizer(model)
+    with workers.scope():
+        model = build_model(config, info, videos)
+        if config.centroids == "class_mean":
+            model.centroids.assign(means)
+        model.compile(
+            optimizer=keras_versions.make_optimizer(
+                config.optimizer,
+                config.learning_rate,
+                config.weight_decay,
+                config.clip_norm,
+            ),
+            jit_compile=use_xla(config),
+            steps_per_execution=steps_per_execution(config, info, videos),
+        )
+        keras_versions.build_optimizer(model)
+    distribution.prepare(model, workers)
     return model
 
 
@@ -137,11 +156,13 @@ def build_model(config, info, videos=None):
 
 
 def use_xla(config):
-    """Whether to compile the step: "auto" does where a GPU is present.
+    """Whether to compile the step: "auto" does where one GPU trains.
 
     On CPU cores XLA makes this step slower (see benchmarks/), and it is not
     deterministic.
     """
+    if config.strategy != "none":
+        return False  # sums over devices cannot be compiled
     if config.xla == "auto" and not config.deterministic:
         return bool(tf.config.list_physical_devices("GPU"))
     return config.xla == "on"
@@ -165,7 +186,14 @@ def cache_of(config, info, videos=None):
     size = feature_cache.num_bytes(info, config.cache_dtype)
     if size > 1e9 * config.cache_gb:
         return None
-    return feature_cache.load(info, config.data_dir, config.cache_dtype, videos)
+    return feature_cache.load(
+        info,
+        config.data_dir,
+        config.cache_dtype,
+        videos,
+        # Several devices get their parts of a batch from the host.
+        device=None if config.strategy == "none" else "CPU:0",
+    )
 
 
 def fit(
@@ -177,6 +205,7 @@ def fit(
     verbose=0,
     start=(0, 0),
     cache=None,
+    workers=None,
 ):
     """Trains a model for --epochs, in place.
 
@@ -192,6 +221,7 @@ def fit(
         verbose: as for keras.Model.fit.
         start: the epoch, and the step in it, to begin with.
         cache: FeatureCache of the training videos, instead of the records.
+        workers: those that `compiled_model` was given.
 
     Raises:
         Diverged: at the first loss or gradient that is not finite.
@@ -219,7 +249,10 @@ def fit(
         start=start,
         cache=cache,
     )
-    if cache is not None:
+    if workers and workers.strategy:
+        # The parts travel to their devices anyhow.
+        batches = workers.batches(cache.filled(batches) if cache else batches)
+    elif cache:
         model.look_up_in(cache.features)
     steps = dataset.steps_per_epoch(info, config.batch_size, videos)
     model.fit(
@@ -240,18 +273,59 @@ def fit(
     )
 
 
-def _fit_run(model, config, info, run_dir):
-    """Trains what is left to do of a run."""
+def _fit_run(model, config, info, run_dir, workers):
+    """Trains what is left to do of a run; of several workers, each its part.
+
+    The chief must have created the folder before.
+    """
+    flags = {**config.of_run(), "data_dir": ""}  # may lie elsewhere
+    workers.agree(
+        "the flags or the records",
+        repr((flags, info)),
+        "give all workers the same",
+    )
+    if not config.epochs:
+        return
     saver = checkpoint.Checkpoint(
         run_dir,
         info,
         dataset.steps_per_epoch(info, config.batch_size),
         config.checkpoint_minutes,
+        workers,
     )
-    watchers = [
+    watchers = [saver]
+    if workers.chief:
+        watchers = _writers(config, info, run_dir) + watchers
+    saver.restore(model)
+    workers.agree(
+        "the checkpoint in --run_dir",
+        str(saver.start),
+        "it must be on a file system that all workers share",
+    )
+    if saver.start != (0, 0) and workers.chief:
+        print("goes on from epoch {}, step {}".format(*saver.start))
+    cache = cache_of(config, info)
+    # A bar that redraws itself is for terminals; logs get lines.
+    verbose = 1 if sys.stdout.isatty() else 2
+    with saver.saving_at_sigterm(), dataset.readable(config.data_dir):
+        while saver.start[0] < config.epochs:
+            fit(
+                model,
+                config,
+                info,
+                watchers,
+                verbose=verbose if workers.chief else 0,
+                start=saver.start,
+                cache=cache,
+                workers=workers,
+            )
+
+
+def _writers(config, info, run_dir):
+    """The callbacks that write into the folder of a run."""
+    writers = [
         callbacks.HistoryFile(run_dir / "history.csv"),
         keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
-        saver,
     ]
     if config.eval_every:
         evaluation = callbacks.LocalizationEvaluation(
@@ -262,28 +336,16 @@ def _fit_run(model, config, info, run_dir):
             config.tiou_thresholds,
             config.eval_every,
         )
-        watchers.insert(0, evaluation)
-    cache = cache_of(config, info)
-    saver.restore(model)
-    if saver.start != (0, 0):
-        print("goes on from epoch {}, step {}".format(*saver.start))
-    with saver.saving_at_sigterm():
-        while saver.start[0] < config.epochs:
-            fit(
-                model,
-                config,
-                info,
-                watchers,
-                # A bar that redraws itself is for terminals; logs get lines.
-                verbose=1 if sys.stdout.isatty() else 2,
-                start=saver.start,
-                cache=cache,
-            )
+        writers.insert(0, evaluation)
+    return writers
 
 
-def _device():
+def _device(workers):
     gpus = len(tf.config.list_physical_devices("GPU"))
-    return f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "on the CPU"
+    device = f"{gpus} GPU{'s' * (gpus > 1)}" if gpus else "on the CPU"
+    if workers.strategy is None:
+        return device
+    return f"{device}, {workers.replicas} replicas"
 
 
 if __name__ == "__main__":
