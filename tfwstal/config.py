@@ -405,6 +405,20 @@ class Config:
         low=0,
         high=1_000_000,
     )
+    watch_every: int = _flag(
+        1,
+        ("train",),
+        "Epochs between looks at attentions, centroids and --watch_videos, "
+        "for TensorBoard; 0: never.",
+        low=0,
+        high=1_000_000,
+    )
+    watch_videos: tuple[str, ...] = _flag(
+        (),
+        ("train",),
+        "Ids of videos of --split that are drawn at each look; by default its "
+        "first two.",
+    )
 
     # === Localizing ===
     split: str = _flag(

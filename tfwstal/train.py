@@ -29,6 +29,7 @@ from tfwstal import (
     keras_versions,
     localization,
     run_folder,
+    watch,
 )
 from tfwstal.model import TwoStreamLocalizer
 
@@ -211,6 +212,8 @@ def _fit_run(model, config, info, run_dir):
             config.eval_every,
         )
         watchers.insert(0, evaluation)
+    if config.watch_every:
+        watchers.insert(-1, _watch(model, config, info, run_dir))
     saver.restore(model)
     if saver.start != (0, 0):
         print("goes on from epoch {}, step {}".format(*saver.start))
@@ -225,6 +228,21 @@ def _fit_run(model, config, info, run_dir):
                 verbose=1 if sys.stdout.isatty() else 2,
                 start=saver.start,
             )
+
+
+def _watch(model, config, info, run_dir):
+    """What writes pictures and histograms of a model that is yet untrained."""
+    return watch.Watch(
+        model,
+        info.classes,
+        watch.training_sample(info, config.data_dir, config.num_snippets),
+        watch.pictured_videos(
+            info, config.data_dir, config.split, config.watch_videos
+        ),
+        localization.localization_settings(config),
+        run_dir / "logs" / "watch",
+        config.watch_every,
+    )
 
 
 def _device():
