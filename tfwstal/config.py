@@ -96,6 +96,11 @@ class Config:
         ("visualize", "evaluate", "inspect"),
         "PNG or SVG file to write.",
     )
+    html: str = _flag(
+        "",
+        ("visualize",),
+        "HTML page to write, of all videos, in the place of --picture.",
+    )
     record: str = _flag(
         "", ("inspect",), "Id of one video, whose record is printed."
     )
@@ -522,7 +527,7 @@ class Config:
     # === Evaluating ===
     protocol: str = _flag(
         "activitynet",
-        ("evaluate",),
+        ("evaluate", "visualize"),
         "activitynet: interpolated AP, tIoU >= threshold. thumos14: the "
         "challenge's kit: AP without interpolation, tIoU > threshold, "
         "--ambiguous_rule=neutral.",
@@ -534,7 +539,7 @@ class Config:
     tiou_thresholds: tuple[float, ...] = _flag(
         (0.1, 0.2, 0.3, 0.4)
         + tuple(round(0.5 + 0.05 * i, 2) for i in range(10)),
-        ("train", "tune", "evaluate"),
+        ("train", "tune", "evaluate", "visualize"),
         "tIoU thresholds of the mAP table, 0.1,0.2 or start:stop:step.",
         low=1e-9,
         high=1.0,
@@ -600,7 +605,7 @@ class Config:
     )
     ignore_unknown: bool = _flag(
         False,
-        ("evaluate",),
+        ("evaluate", "visualize"),
         "Pass over detections of videos or classes that the ground truth "
         "does not have, and report how many.",
     )

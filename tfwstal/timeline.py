@@ -24,8 +24,8 @@ SCORE_PART = 0.3
 TOP_K = 10
 # Classes whose activation is drawn, best video scores first.
 TOP_CLASSES = 4
-_CLASSES = matplotlib.colormaps["Dark2"].colors
-_ATTENTIONS = {
+COLOURS = matplotlib.colormaps["Dark2"].colors
+ATTENTIONS = {
     "foreground": (0.0, 0.0, 0.0),
     "context": (0.9, 0.5, 0.1),
     "background": (0.7, 0.7, 0.7),
@@ -34,11 +34,15 @@ _ATTENTIONS = {
 
 @dataclasses.dataclass(frozen=True)
 class Bars:
-    """A row of segments in seconds, each with an intensity from 0 to 1."""
+    """A row of segments in seconds, each with an intensity from 0 to 1.
+
+    Those of detections have scores, too.
+    """
 
     title: str
     segments: tuple[Segment, ...]
     intensities: tuple[float, ...]
+    scores: tuple[float, ...] = ()
 
     @property
     def names(self):
@@ -54,6 +58,11 @@ class Curves:
     values: np.ndarray
     names: tuple[str, ...]
     seconds_per_snippet: float
+
+    @property
+    def is_attention(self):
+        """Whether the names are those of the attentions, not of classes."""
+        return self.names == tuple(ATTENTIONS)
 
 
 def strongest(detections):
@@ -82,6 +91,7 @@ def strongest(detections):
         f"class, scores from {least:.2f} (pale) to {best:.2f} (full colour)",
         tuple(Segment(each["label"], *each["segment"]) for each in chosen),
         tuple(each["score"] / best if best > 0 else 1.0 for each in chosen),
+        tuple(each["score"] for each in chosen),
     )
 
 
@@ -101,7 +111,7 @@ def curves(outputs, branches, classes, alpha, seconds):
         of z_fg, of TOP_CLASSES at most of the classes that localization keeps.
     """
     attention = np.asarray(outputs["attention"])
-    rows = [Curves("Attention", attention, tuple(_ATTENTIONS), seconds)]
+    rows = [Curves("Attention", attention, tuple(ATTENTIONS), seconds)]
     if branches != "attention":
         scores = np.asarray(outputs["video_scores"])[0]
         kept = localization.kept_classes(scores, alpha).numpy()
@@ -133,11 +143,11 @@ def draw(title, rows):
         len(rows), squeeze=False, sharex=True, height_ratios=heights
     )
     names = itertools.chain(*(row.names for row in rows))
-    classes = dict.fromkeys(name for name in names if name not in _ATTENTIONS)
-    colours = dict(zip(classes, itertools.cycle(_CLASSES), strict=False))
+    classes = dict.fromkeys(name for name in names if name not in ATTENTIONS)
+    colours = dict(zip(classes, itertools.cycle(COLOURS), strict=False))
     for axes, row in zip(columns[:, 0], rows, strict=True):
         draw_row = _draw_bars if isinstance(row, Bars) else _draw_curves
-        draw_row(axes, row, colours | _ATTENTIONS)
+        draw_row(axes, row, colours | ATTENTIONS)
         axes.set_title(row.title, loc="left", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="x", color="0.9")

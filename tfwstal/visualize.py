@@ -1,32 +1,42 @@
-r"""COMMAND: draws one video on a time axis, as the paper's Figure 3.
+r"""COMMAND: draws videos on a time axis, as the paper's Figure 3.
 
     python -m tfwstal.visualize --ground_truth=gt.json \
         --detections=detections.json --run_dir=runs/a --data_dir=records \
         --video=video_test_0000004 --picture=video.svg
 
 Each source adds rows: the ground truth, the detections, and the attentions and
-activation that the model of a run has for the video's record.
+activation that the model of a run has for the video's record. With
+--html=report.html in the place of --video and --picture, all videos go into
+one page, with the tables of `evaluate` where both files are given.
 """
 
 import difflib
 import pathlib
 
 import tensorflow as tf
+import tqdm
 
 from tfwstal import (
     annotations,
+    average_precision,
     command_line,
     dataset,
     dataset_info,
+    evaluate,
+    html_report,
     run_folder,
     timeline,
 )
 from tfwstal.errors import InputError
+from tfwstal.evaluation_inputs import counted
 from tfwstal.timeline import Bars, Curves
 
 
 def main(config):
-    """Draws the video as the Config says; see the module."""
+    """Draws what the Config asks for; see the module."""
+    if config.html:
+        write_page(config)
+        return
     config.require("video", "picture")
     path = pathlib.Path(config.picture)
     if path.suffix.lower() not in (".png", ".svg"):
@@ -34,6 +44,54 @@ def main(config):
     annotations.refuse_existing("picture", path, config.overwrite)
     timeline.save(timeline.draw(config.video, read_rows(config)), path)
     print(f"{config.video}: {path}")
+
+
+def write_page(config):
+    """Writes --html, a page of all videos of the sources that are named."""
+    for name in ("video", "picture"):
+        if getattr(config, name):
+            raise InputError(
+                f"--html is of all videos, --{name} of one; drop either"
+            )
+    path = pathlib.Path(config.html)
+    annotations.refuse_existing("html", path, config.overwrite)
+    videos = read_all_rows(config)
+    facts, result, averages = "", None, None
+    if config.ground_truth and config.detections:
+        result, facts = evaluate.evaluate_files(config)
+        facts = evaluate.format_facts(facts)
+        averages = average_precision.averages(
+            result.mean_ap, result.thresholds, config.averages
+        )
+    source = config.detections or config.ground_truth or config.run_dir
+    page = html_report.render(source, videos, facts, result, averages)
+    annotations.write_atomically(path, page)
+    print(f"{counted(len(videos), 'video')}: {path}")
+
+
+def read_all_rows(config):
+    """The rows of all videos: dict from id to a list of Bars and Curves.
+
+    The videos are those of the ground truth, or without it of the split of
+    the records, or of the detections.
+    """
+    truths = read_truths(config) if config.ground_truth else {}
+    curves = read_all_curves(config) if config.run_dir else {}
+    found = {}
+    if config.detections:
+        found = annotations.read_detections(config.detections)
+    videos = {}
+    for name in truths or curves or found:
+        rows = [truths[name]] if truths else []
+        if config.detections:
+            rows.append(timeline.strongest(found.get(name, ())))
+        videos[name] = rows + curves.get(name, [])
+    if not videos:
+        raise InputError(
+            "nothing to draw; give --ground_truth with videos of --subset, "
+            "--run_dir and --data_dir, or --detections"
+        )
+    return videos
 
 
 def read_rows(config):
@@ -62,19 +120,28 @@ def read_rows(config):
 
 
 def read_truth(config):
-    """Bars of the segments that --ground_truth has in --subset."""
+    """Bars of the segments that --ground_truth has of --video."""
+    truths = read_truths(config)
+    where = f"subset {config.subset!r} of {config.ground_truth}"
+    _require_video(config.video, truths, where)
+    return truths[config.video]
+
+
+def read_truths(config):
+    """Bars of each video that --ground_truth has in --subset: dict by id."""
     videos, bad = annotations.read_ground_truth(
         config.ground_truth, config.bad_segments
     )
-    for each in bad:
-        if each.video_id == config.video:
-            print(f"{each}: {'kept' if each.kept else 'left out'}")
     subset = config.subset.casefold()
-    names = [n for n, v in videos.items() if v.subset.casefold() == subset]
-    where = f"subset {config.subset!r} of {config.ground_truth}"
-    _require_video(config.video, names, where)
-    segments = videos[config.video].segments
-    return Bars("Ground truth", segments, (1.0,) * len(segments))
+    truths = {
+        name: Bars("Ground truth", video.segments, (1.0,) * len(video.segments))
+        for name, video in videos.items()
+        if video.subset.casefold() == subset
+    }
+    for each in bad:
+        if each.video_id in ((config.video,) if config.video else truths):
+            print(f"{each}: {'kept' if each.kept else 'left out'}")
+    return truths
 
 
 def read_curves(config):
@@ -83,11 +150,37 @@ def read_curves(config):
     Returns:
         what `timeline.curves` does.
     """
+    run = _load(config)
+    return _curves(run, _find_record(config, run[-1]), config)
+
+
+def read_all_curves(config):
+    """The same of each record of --split: dict by id."""
+    run = _load(config)
+    *_, info = run
+    with dataset.readable(config.data_dir):
+        return {
+            video["video_id"].numpy().decode(): _curves(run, video, config)
+            for video in tqdm.tqdm(
+                dataset.whole_videos(info, config.data_dir, config.split),
+                total=info.num_videos(config.split),
+                desc="curves",
+                unit="video",
+            )
+        }
+
+
+def _load(config):
+    """The model of --run_dir, its classes, and the DatasetInfo it fits."""
     config.require("data_dir")
     info = dataset_info.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
-    video = _find_record(config, info)
+    return model, classes, info
+
+
+def _curves(run, video, config):
+    model, classes, _ = run
     inputs = {k: video[k][tf.newaxis] for k in ("features", "num_snippets")}
     outputs = model(inputs, training=False)
     return timeline.curves(
