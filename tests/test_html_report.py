@@ -228,7 +228,11 @@ def test_overwrites_only_if_told(flags, tmp_path):
 # Appended to a page: measures what was drawn, and tries the filters.
 _PROBE = """
 <script>
-setTimeout(() => {
+(function probe() {
+  if (!document.querySelector("svg")) {  // the browser has not looked yet
+    setTimeout(probe, 50);
+    return;
+  }
   const seen = {
     errors: document.documentElement.dataset.error ?? "",
     drawn: document.querySelectorAll("svg").length,
@@ -257,7 +261,7 @@ setTimeout(() => {
   const out = document.createElement("output");
   out.textContent = btoa(encodeURIComponent(JSON.stringify(seen)));
   document.body.append(out);
-}, 300);
+})();
 </script>
 """
 
@@ -276,7 +280,7 @@ def browser(tmp_path):
                 *(program, "--headless", "--no-sandbox", "--disable-gpu"),
                 *("--disable-background-networking", "--disable-sync"),
                 *("--disable-component-update", "--no-first-run"),
-                *("--enable-logging=stderr", "--virtual-time-budget=5000"),
+                *("--enable-logging=stderr", "--virtual-time-budget=60000"),
                 f"--user-data-dir={tmp_path / 'browser'}",
                 *("--window-size=1000,2000", "--dump-dom", path.as_uri()),
             ],

@@ -185,6 +185,17 @@ def test_every_few_epochs(watched):
     assert list(_values(events, "centroids/used")) == [1]
 
 
+@pytest.mark.parametrize("bias", [1e30, float("inf"), float("nan")])
+def test_a_model_that_diverges_is_passed_over(watched, bias):
+    model = random_model()
+    model.centroids.assign(np.full((4, 5), 1e30))
+    model.classifier.bias.assign([0.0, bias, 1.0, -bias])
+    events = watched(model, ["test_5"], every=2)
+    tags = events.Tags()["tensors"]
+    assert ("centroids/used" in tags) == np.isfinite(bias)
+    assert ("video/test_5" in tags) == np.isfinite(bias)
+
+
 # === Pictures ===
 
 

@@ -51,7 +51,7 @@ class Watch(keras.callbacks.Callback):
         self._sample, self._pictured = sample, pictured
         self._settings, self._every = settings, every
         self._log_dir, self._writer = str(log_dir), None
-        self._first = self._before = np.array(model.centroids)
+        self._first = self._before = _centroids(model)
         self._detector = localization.make_detector(model, settings)
 
         @tf.function(input_signature=[tf.TensorSpec([None, model.feature_dim])])
@@ -64,10 +64,13 @@ class Watch(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Notes where the centroids are."""
         if self._is_due(epoch):
-            self._before = np.array(self.model.centroids)
+            self._before = _centroids(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Looks; raises InputError if the events cannot be written."""
+        """Looks; raises InputError if the events cannot be written.
+
+        What is no finite number is passed over: the training is about to end.
+        """
         if not self._is_due(epoch):
             return
         try:
@@ -96,12 +99,14 @@ class Watch(keras.callbacks.Callback):
     def _write_numbers(self):
         """Attentions and centroids, over the snippets of the sample."""
         seen = [self._look(features) for features in self._sample]
+        if not all(map(_is_finite, seen)):
+            return
         attention = np.concatenate([each["attention"] for each in seen])
         for i, name in enumerate(ATTENTIONS):
             tf.summary.histogram(f"attention/{name}", attention[:, i])
         logits = np.concatenate([each["class_logits"] for each in seen])
         count = np.bincount(logits.argmax(axis=1), minlength=len(self._classes))
-        centroids = np.array(self.model.centroids)
+        centroids = _centroids(self.model)
         moved = np.linalg.norm(centroids - self._before, axis=1)
         way = np.linalg.norm(centroids - self._first, axis=1)
         tf.summary.scalar("centroids/used", np.count_nonzero(count))
@@ -120,6 +125,9 @@ class Watch(keras.callbacks.Callback):
         """The picture that `visualize` draws, of the model as it is."""
         from tfwstal import timeline  # slow, and not always wanted
 
+        outputs = self._look(video["features"])
+        if not _is_finite(outputs):
+            return
         name = video["video_id"].numpy().decode()
         ((_, found),) = localization.localize_dataset(
             self._detector, [video], self._classes[1:]
@@ -130,7 +138,7 @@ class Watch(keras.callbacks.Callback):
             ),
             timeline.strongest(found),
             *timeline.curves(
-                self._look(video["features"]),
+                outputs,
                 self.model.branches,
                 self._classes[1:],
                 self._settings.alpha,
@@ -260,6 +268,15 @@ def draw_usage(classes, count, way):
             + f"; the first {len(chosen)}" * (len(chosen) < len(classes))
         )
     return figure
+
+
+def _is_finite(outputs):
+    return all(np.isfinite(value).all() for value in outputs.values())
+
+
+def _centroids(model):
+    # In float64: of weights that explode the squares still are numbers.
+    return np.array(model.centroids, np.float64)
 
 
 def _pixels(figure):
