@@ -196,6 +196,12 @@ def test_a_model_that_diverges_is_passed_over(watched, bias):
     assert ("video/test_5" in tags) == np.isfinite(bias)
 
 
+def test_no_place_for_the_events(watched, tmp_path):
+    (tmp_path / "watch").write_text("a file")
+    with pytest.raises(InputError, match="watch cannot be written"):
+        watched(random_model())
+
+
 # === Pictures ===
 
 

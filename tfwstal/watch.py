@@ -67,31 +67,35 @@ class Watch(keras.callbacks.Callback):
             self._before = _centroids(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Looks; raises InputError if the events cannot be written.
+        """Looks; raises InputError if there can be no file of events.
 
         What is no finite number is passed over: the training is about to end.
         """
         if not self._is_due(epoch):
             return
-        try:
-            if self._writer is None:
-                self._writer = tf.summary.create_file_writer(self._log_dir)
-            with self._writer.as_default(step=epoch):
-                self._write_numbers()
-                for video in self._pictured:
-                    self._write_picture(video)
-            self._writer.flush()
-        except tf.errors.OpError as error:
-            raise InputError(
-                f"{self._log_dir} cannot be written ({error.message}); make "
-                "room and give the same command again"
-            ) from None
+        if self._writer is None:
+            self._writer = self._open()
+        with self._writer.as_default(step=epoch):
+            self._write_numbers()
+            for video in self._pictured:
+                self._write_picture(video)
+        # TensorFlow tells nobody of a full disk: the training goes on.
+        self._writer.flush()
 
     def on_train_end(self, logs=None):
         """Closes the file."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _open(self):
+        try:
+            return tf.summary.create_file_writer(self._log_dir)
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"{self._log_dir} cannot be written ({type(error).__name__}); "
+                "correct that and give the same command again"
+            ) from None
 
     def _is_due(self, epoch):
         return (epoch + 1) % self._every == 0
@@ -252,7 +256,7 @@ def draw_usage(classes, count, way):
     height = 1.2 + 0.22 * len(chosen)  # inches
     figure = Figure((10, height))
     # Matplotlib's own layouts take as long as the drawing.
-    figure.subplots_adjust(0.25, 0.35 / height, 0.98, 1 - 0.75 / height, 0.05)
+    figure.subplots_adjust(0.25, 0.35 / height, 0.98, 1 - 0.75 / height, 0.1)
     with matplotlib.rc_context({"text.parse_math": False}):
         share, moved = figure.subplots(1, 2, sharey=True)
         share.barh(rows, count[chosen] / count.sum(), color="#1b9e77")
