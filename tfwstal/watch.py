@@ -52,7 +52,6 @@ class Watch(keras.callbacks.Callback):
         self._settings, self._every = settings, every
         self._log_dir, self._writer = str(log_dir), None
         self._first = self._before = _centroids(model)
-        self._detector = localization.make_detector(model, settings)
 
         @tf.function(input_signature=[tf.TensorSpec([None, model.feature_dim])])
         def look(features):
@@ -133,20 +132,20 @@ class Watch(keras.callbacks.Callback):
         if not _is_finite(outputs):
             return
         name = video["video_id"].numpy().decode()
-        ((_, found),) = localization.localize_dataset(
-            self._detector, [video], self._classes[1:]
-        )
+        seconds = video["seconds_per_snippet"]
+        # Not as a graph, whose making takes longer than many looks.
+        found = localization.localize_alone(outputs, seconds, self._settings)
         rows = [
             timeline.Bars(
                 "Ground truth", video["truth"], (1.0,) * len(video["truth"])
             ),
-            timeline.strongest(found),
+            timeline.strongest(localization.entries(found, self._classes[1:])),
             *timeline.curves(
                 outputs,
                 self.model.branches,
                 self._classes[1:],
                 self._settings.alpha,
-                float(video["seconds_per_snippet"]),
+                float(seconds),
             ),
         ]
         tf.summary.image(f"video/{name}", _pixels(timeline.draw(name, rows)))
