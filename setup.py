@@ -27,7 +27,10 @@ setup(
     # The recipes lie at the top of the checkout and inside the package once
     # installed; `--flagfile=configs/x.flags` finds them in either place.
     package_dir={"tfwstal.configs": "configs"},
-    package_data={"tfwstal.configs": ["*.flags", "ablations/*.flags"]},
+    package_data={
+        "tfwstal": ["html_report.html"],
+        "tfwstal.configs": ["*.flags", "ablations/*.flags"],
+    },
     # Lower bounds are versions that the tests were run with. 2.15 is the lane
     # of tensorflow-addons; 2.16 and 2.17 lie between the lanes, untried.
     install_requires=[

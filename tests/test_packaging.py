@@ -28,6 +28,7 @@ def test_the_wheel_holds_packages_and_recipes(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
         "tfwstal/model.py",
+        "tfwstal/html_report.html",
         "tfwstal/configs/thumos14.flags",
         "tfwstal/configs/ablations/table3_row1_fg.flags",
         "tfrecords_tools/convert.py",

@@ -31,6 +31,7 @@ FLAGS = [
     *("--num_snippets=20", "--batch_size=3", "--epochs=4", "--dropout=0.5"),
     *("--embedding_dropout=0.3", "--learning_rate=0.01", "--eta=0.3,0.5"),
     *("--checkpoint_minutes=0", "--eval_every=2", "--clip_norm=0.5"),
+    "--watch_every=2",
 ]
 
 

@@ -7,11 +7,11 @@ import pytest
 from conftest import random_model
 from matplotlib.image import imread
 
-from tfwstal import run_folder, visualize
+from tfwstal import run_folder, timeline, visualize
 from tfwstal.annotations import Segment
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.visualize import Bars, Curves
+from tfwstal.timeline import Bars, Curves
 
 _TRUTH = [("a", 0.0, 6.4), ("b", 3.0, 3.0), ("a", 12.0, 15.5)]
 _FOUND = [("a", 0.2, 6.0, 0.8), ("c", 12.0, 15.0, 0.4), ("b", 1.0, 2.0, 0.1)]
@@ -82,7 +82,7 @@ def test_writes_a_png_that_is_not_blank(config, tmp_path, capsys):
 
 def test_draws_every_segment_and_curve_of_its_sources(config):
     rows = visualize.read_rows(config(alpha=0.0))
-    figure = visualize.draw("test_33", rows)
+    figure = timeline.draw("test_33", rows)
     truth, found, attention, activation = figure.axes
     assert len(truth.patches) == len(_TRUTH)
     assert len(found.patches) == 2  # 0.1 is too little of 0.8
@@ -93,7 +93,7 @@ def test_draws_every_segment_and_curve_of_its_sources(config):
 
 def test_bars_stand_at_their_seconds_in_their_lanes():
     segments = (Segment("a", 1.0, 4.0), Segment("b", 2.0, 2.5))
-    figure = visualize.draw("v", [Bars("Row", segments, (1.0, 0.5))])
+    figure = timeline.draw("v", [Bars("Row", segments, (1.0, 0.5))])
     (axes,) = figure.axes
     spans = [(p.get_x(), p.get_width(), p.get_y()) for p in axes.patches]
     assert spans == [(1.0, 3.0, -0.35), (2.0, 0.5, 0.65)]
@@ -105,7 +105,7 @@ def test_bars_stand_at_their_seconds_in_their_lanes():
 def test_a_class_has_one_colour_in_all_rows():
     bars = Bars("Row", (Segment("b", 0.0, 1.0),), (1.0,))
     curves = Curves("Row", np.ones((4, 2)), ("a", "b"), 0.5)
-    first, second = visualize.draw("v", [bars, curves]).axes
+    first, second = timeline.draw("v", [bars, curves]).axes
     colour = first.patches[0].get_facecolor()
     assert second.patches[1].get_edgecolor() == colour
     assert second.patches[0].get_edgecolor() != colour
@@ -145,9 +145,9 @@ def _scored(label, *scores):
 
 def test_strongest_keeps_the_best_of_each_class():
     detections = _scored("a", *np.linspace(0.5, 0.9, 15)) + _scored("b", 1, 0.2)
-    bars = visualize.strongest(detections)
+    bars = timeline.strongest(detections)
     labels = [segment.label for segment in bars.segments]
-    assert labels == ["b"] + ["a"] * visualize.TOP_K
+    assert labels == ["b"] + ["a"] * timeline.TOP_K
     assert bars.intensities[:2] == pytest.approx((1.0, 0.9))
     assert "11 of 17" in bars.title
     assert "0.30" in bars.title
@@ -155,7 +155,7 @@ def test_strongest_keeps_the_best_of_each_class():
 
 @pytest.mark.parametrize("scores", [(-0.1, -0.2), (0.0, -0.2)])
 def test_strongest_where_no_score_is_positive(scores):
-    bars = visualize.strongest(_scored("a", *scores))
+    bars = timeline.strongest(_scored("a", *scores))
     assert bars.segments == (Segment("a", 0, 1.0),)
     assert bars.intensities == (1.0,)
 
@@ -163,14 +163,14 @@ def test_strongest_where_no_score_is_positive(scores):
 def test_a_video_without_detections_has_an_empty_row(config):
     rows = visualize.read_rows(config(video="test_5", ground_truth=""))
     assert rows[0] == Bars("Detections: none", (), ())
-    assert not visualize.draw("test_5", rows).axes[0].patches
+    assert not timeline.draw("test_5", rows).axes[0].patches
 
 
 def test_names_are_no_formulas(tmp_path):
     bars = Bars("Row", (Segment("_$x^", 0.0, 1.0),), (1.0,))
     curves = Curves("Row $y^$", np.ones((2, 1)), ("_$x^",), 0.5)
-    visualize.save(
-        visualize.draw("a_$z^$", [bars, curves]), tmp_path / "picture.svg"
+    timeline.save(
+        timeline.draw("a_$z^$", [bars, curves]), tmp_path / "picture.svg"
     )
 
 

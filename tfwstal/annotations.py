@@ -241,7 +241,7 @@ def refuse_existing(flag, path, overwrite):
 
 
 def write_json_atomically(path, content, indent=None):
-    """Writes JSON to a temporary name beside `path`, then renames it.
+    """Writes JSON as `write_atomically` writes text.
 
     Args:
         path: the file; replaced if it exists. Its folder is made.
@@ -252,9 +252,18 @@ def write_json_atomically(path, content, indent=None):
     Raises:
         InputError: if the file cannot be written.
     """
+    text = json.dumps(content, indent=indent, allow_nan=False) + "\n"
+    write_atomically(path, text)
+
+
+def write_atomically(path, text):
+    """Writes a text to a temporary name beside `path`, then renames it.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
     path = pathlib.Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = json.dumps(content, indent=indent, allow_nan=False) + "\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.write_text(text, encoding="utf-8")

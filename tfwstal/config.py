@@ -96,6 +96,11 @@ class Config:
         ("visualize", "evaluate", "inspect"),
         "PNG or SVG file to write.",
     )
+    html: str = _flag(
+        "",
+        ("visualize",),
+        "HTML page to write, of all videos, in the place of --picture.",
+    )
     record: str = _flag(
         "", ("inspect",), "Id of one video, whose record is printed."
     )
@@ -450,6 +455,20 @@ class Config:
         low=0,
         high=1_000_000,
     )
+    watch_every: int = _flag(
+        1,
+        ("train",),
+        "Epochs between looks at attentions, centroids and --watch_videos, "
+        "for TensorBoard; 0: never.",
+        low=0,
+        high=1_000_000,
+    )
+    watch_videos: tuple[str, ...] = _flag(
+        (),
+        ("train",),
+        "Ids of videos of --split that are drawn at each look; by default its "
+        "first two.",
+    )
 
     # === Localizing ===
     split: str = _flag(
@@ -545,7 +564,7 @@ class Config:
     # === Evaluating ===
     protocol: str = _flag(
         "activitynet",
-        ("evaluate",),
+        ("evaluate", "visualize"),
         "activitynet: interpolated AP, tIoU >= threshold. thumos14: the "
         "challenge's kit: AP without interpolation, tIoU > threshold, "
         "--ambiguous_rule=neutral.",
@@ -557,7 +576,7 @@ class Config:
     tiou_thresholds: tuple[float, ...] = _flag(
         (0.1, 0.2, 0.3, 0.4)
         + tuple(round(0.5 + 0.05 * i, 2) for i in range(10)),
-        ("train", "tune", "evaluate"),
+        ("train", "tune", "evaluate", "visualize"),
         "tIoU thresholds of the mAP table, 0.1,0.2 or start:stop:step.",
         low=1e-9,
         high=1.0,
@@ -623,7 +642,7 @@ class Config:
     )
     ignore_unknown: bool = _flag(
         False,
-        ("evaluate",),
+        ("evaluate", "visualize"),
         "Pass over detections of videos or classes that the ground truth "
         "does not have, and report how many.",
     )

@@ -311,13 +311,18 @@ def video_labels(info, data_dir, split):
         }
 
 
-def ground_truth(info, data_dir, split):
+def ground_truth(info, data_dir, split, videos=None):
     """The annotated segments of a split, for evaluation.
+
+    With `videos`, ids of some of its videos, of those alone.
 
     Returns:
         dict from video id to (segments [N, 2] seconds, class indices [N]).
     """
     records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    records = records.filter(_plain(_is_among(videos)))
+    if videos is not None:
+        records = records.take(len(videos))  # the rest need not be read
     with readable(data_dir):
         return {
             video["video_id"].decode(): (

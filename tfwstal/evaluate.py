@@ -48,10 +48,10 @@ def main(config):
         annotations.write_json_atomically(config.report, report, indent=1)
         print(f"\nReport: {config.report}")
     if config.picture:
-        from tfwstal import visualize  # slow, and seldom wanted
+        from tfwstal import timeline  # slow, and seldom wanted
 
         picture = pathlib.Path(config.picture)
-        visualize.save(error_analysis.draw(diagnosis), picture)
+        timeline.save(error_analysis.draw(diagnosis), picture)
         print(f"\nPicture: {picture}")
 
 

@@ -143,24 +143,36 @@ def localize_dataset(detector, videos, classes):
             tf.reshape(video["num_snippets"], [1]),
             tf.reshape(video["seconds_per_snippet"], [1]),
         )
-        count = int(found["num_detections"][0])
-        columns = zip(
-            found["class_indices"][0, :count].numpy(),
-            found["scores"][0, :count].numpy(),
-            found["segments"][0, :count].numpy(),
-            strict=True,
-        )
-        yield (
-            video["video_id"].numpy().decode(),
-            [
-                {
-                    "label": classes[index - 1],
-                    "score": float(score),
-                    "segment": [float(second) for second in segment],
-                }
-                for index, score, segment in columns
-            ],
-        )
+        alone = {name: value[0] for name, value in found.items()}
+        yield video["video_id"].numpy().decode(), entries(alone, classes)
+
+
+def entries(found, classes):
+    """What was found in one video, as detections files have it.
+
+    Args:
+        found: what `localize_alone` returned.
+        classes: action names.
+
+    Returns:
+        list of {"label", "score", "segment": [start, end]} in seconds, best
+        first.
+    """
+    count = int(found["num_detections"])
+    columns = zip(
+        found["class_indices"][:count].numpy(),
+        found["scores"][:count].numpy(),
+        found["segments"][:count].numpy(),
+        strict=True,
+    )
+    return [
+        {
+            "label": classes[index - 1],
+            "score": float(score),
+            "segment": [float(second) for second in segment],
+        }
+        for index, score, segment in columns
+    ]
 
 
 def localize(outputs, num_snippets, seconds_per_snippet, settings):

@@ -32,6 +32,7 @@ from tfwstal import (
     keras_versions,
     localization,
     run_folder,
+    watch,
 )
 from tfwstal.errors import InputError
 from tfwstal.model import TwoStreamLocalizer
@@ -295,7 +296,7 @@ def _fit_run(model, config, info, run_dir, workers):
     )
     watchers = [saver]
     if workers.chief:
-        watchers = _writers(config, info, run_dir) + watchers
+        watchers = _writers(model, config, info, run_dir) + watchers
     saver.restore(model)
     workers.agree(
         "the checkpoint in --run_dir",
@@ -321,7 +322,7 @@ def _fit_run(model, config, info, run_dir, workers):
             )
 
 
-def _writers(config, info, run_dir):
+def _writers(model, config, info, run_dir):
     """The callbacks that write into the folder of a run."""
     writers = [
         callbacks.HistoryFile(run_dir / "history.csv"),
@@ -337,7 +338,24 @@ def _writers(config, info, run_dir):
             config.eval_every,
         )
         writers.insert(0, evaluation)
+    if config.watch_every:
+        writers.append(_watch(model, config, info, run_dir))
     return writers
+
+
+def _watch(model, config, info, run_dir):
+    """What writes pictures and histograms of a model that is yet untrained."""
+    return watch.Watch(
+        model,
+        info.classes,
+        watch.training_sample(info, config.data_dir, config.num_snippets),
+        watch.pictured_videos(
+            info, config.data_dir, config.split, config.watch_videos
+        ),
+        localization.localization_settings(config),
+        run_dir / "logs" / "watch",
+        config.watch_every,
+    )
 
 
 def _device(workers):

@@ -15,7 +15,7 @@ import pathlib
 from tqdm import tqdm
 
 from tfrecords_tools.inspect import measure, picture, record, text, videos
-from tfwstal import annotations, command_line, visualize
+from tfwstal import annotations, command_line, timeline
 from tfwstal.errors import InputError
 
 
@@ -55,7 +55,7 @@ def main(config):
         annotations.write_json_atomically(config.report, report, indent=1)
         print(f"report: {config.report}")
     if config.picture:
-        visualize.save(picture.draw(report), pathlib.Path(config.picture))
+        timeline.save(picture.draw(report), pathlib.Path(config.picture))
         print(f"picture: {config.picture}")
 
 
