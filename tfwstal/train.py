@@ -26,8 +26,8 @@ from tfwstal import (
     command_line,
     dataset,
     dataset_info,
-    keras_versions,
     localization,
+    optimizers,
     run_folder,
 )
 from tfwstal.model import TwoStreamLocalizer
@@ -82,11 +82,13 @@ def compiled_model(config, info, videos=None):
     if config.centroids == "class_mean":
         model.centroids.assign(means)
     model.compile(
-        optimizer=keras_versions.make_optimizer(
+        optimizer=optimizers.make_optimizer(
             config.optimizer,
             config.learning_rate,
             config.weight_decay,
             config.clip_norm,
+            config.ema,
+            use_xla(config),
         ),
         jit_compile=use_xla(config),
     )
@@ -186,6 +188,7 @@ def fit(model, config, info, watchers=(), videos=None, verbose=0, start=(0, 0)):
         shuffle=False,  # the batches come in their order
         verbose=verbose,
     )
+    optimizers.use_averages(model)
 
 
 def _fit_run(model, config, info, run_dir):
@@ -225,6 +228,8 @@ def _fit_run(model, config, info, run_dir):
                 verbose=1 if sys.stdout.isatty() else 2,
                 start=saver.start,
             )
+    # Again, for a run that was killed when nothing was left to train.
+    optimizers.use_averages(model)
 
 
 def _device():
