@@ -21,7 +21,7 @@ ADDONS_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,callbacks config \
     localize losses model optimizers pipeline resume schema train))
 
 ADDONS_SHORT = tests/test_layers.py tests/test_losses.py \
-    tests/test_gradients.py tests/test_optimizers.py::TestAddons \
+    tests/test_optimizers.py::TestAddons \
     tests/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
 
 .PHONY: test test-addons test-addons-short lint demo clean

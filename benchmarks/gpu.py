@@ -120,7 +120,7 @@ def table(result):
         share = row.get("to_matrix_rate")
         lines.append(
             f"| {row['way']} | {row['precision']} | {row['median_ms']:.2f} | "
-            f"{row['least_ms']:.2f} | {row['gflop_per_s']:.0f} | "
+            f"{row['least_ms']:.2f} | {row['gflop_per_s']:.3g} | "
             f"{'' if share is None else format(share, '.2f')} |"
         )
     return "\n".join(lines)
