@@ -97,7 +97,7 @@ def use_averages(model):
 @contextlib.contextmanager
 def averaged(model):
     """The model has its averaged weights in here, where there are any."""
-    if not _averages(model.optimizer):
+    if not _averages(getattr(model, "optimizer", None)):
         yield
         return
     variables = model.trainable_variables
