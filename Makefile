@@ -1,6 +1,8 @@
 # Two commands, each enough on a machine with Python 3.10 or newer:
 #   make test   lint and all tests
 #   make demo   the whole pipeline on a synthetic set
+# and one for Python 3.10 or 3.11, the lane of tensorflow-addons:
+#   make test-addons   the core tests with TensorFlow 2.15
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,11 +10,34 @@ BIN = $(VENV)/bin
 RUN = $(BIN)/python -m
 DEMO = --flagfile=configs/demo.flags --overwrite
 
-.PHONY: test lint demo clean
+# The lane of tensorflow-addons. ADDONS_PYTHON chooses its interpreter.
+ADDONS_VENV ?= .venv-addons
+ADDONS_PYTHON ?= $(firstword $(foreach python,python3.11 python3.10 python3,\
+    $(shell $(python) -c "import sys, venv, ensurepip; \
+    sys.version_info[:2] in ((3, 10), (3, 11)) and print('$(python)')" \
+    2>/dev/null)))
+ADDONS_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,callbacks config \
+    dataset divergence export gradients invariance layers localization \
+    localize losses model optimizers pipeline resume schema train))
+
+ADDONS_SHORT = tests/test_layers.py tests/test_losses.py \
+    tests/test_optimizers.py::TestAddons \
+    tests/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
+
+.PHONY: test test-addons test-addons-short lint demo clean
 
 test: lint
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	    $(PYTEST_FLAGS)
+
+test-addons: $(ADDONS_VENV)/installed
+	$(ADDONS_VENV)/bin/python -m pytest -n 2 --dist loadfile \
+	    --no-loadscope-reorder $(PYTEST_FLAGS) $(ADDONS_TESTS)
+
+test-addons-short:
+	@if test -n "$(ADDONS_PYTHON)"; then \
+	    $(MAKE) test-addons ADDONS_TESTS="$(ADDONS_SHORT)"; \
+	else echo "$@: left out, there is no Python 3.10 or 3.11"; fi
 
 lint: $(VENV)/installed
 	$(RUN) ruff check .
@@ -48,5 +73,14 @@ $(VENV)/installed: setup.py
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	touch $@
 
+$(ADDONS_VENV)/installed: setup.py
+	@test -n "$(ADDONS_PYTHON)" || { echo "make test-addons: no Python 3.10 \
+	or 3.11 here; install one, or give ADDONS_PYTHON=PATH" >&2; exit 1; }
+	$(ADDONS_PYTHON) -m venv $(ADDONS_VENV)
+	$(ADDONS_VENV)/bin/python -m pip install --quiet --upgrade pip
+	$(ADDONS_VENV)/bin/python -m pip install --quiet \
+	    --editable '.[addons,test-core]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo build dist *.egg-info
+	rm -rf $(VENV) $(ADDONS_VENV) demo build dist *.egg-info

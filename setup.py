@@ -10,6 +10,10 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "tfwstal" / "__init__.py").read_text()
 ).group(1)
 
+# What the tests of the core need; those of the lane of tensorflow-addons have
+# no more.
+TEST_CORE = ["pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100"]
+
 setup(
     name="tfwstal",
     version=VERSION,
@@ -56,10 +60,9 @@ setup(
         "serving": ["tensorflow-serving-api>=2.15.1"],
         "tune": ["keras-tuner>=1.4.8"],
         "beam": ["apache-beam"],
+        "test-core": TEST_CORE,
         "test": [
-            "pytest>=8.0",
-            "pytest-xdist>=3.5",
-            "hypothesis>=6.100",
+            *TEST_CORE,
             "ruff",
             "setuptools",
             "wheel",

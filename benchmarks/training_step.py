@@ -15,13 +15,13 @@ import argparse
 import pathlib
 import statistics
 import subprocess
-import time
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 import tfwstal
+from benchmarks.turns import take_turns
 
 _KERNEL_SIZE = 3
 
@@ -54,18 +54,6 @@ def main():
         pairs = zip(seconds["XLA off"], seconds["PyTorch"], strict=True)
         ratio = statistics.median(ours / torch for ours, torch in pairs)
         print(f"XLA off to PyTorch, median over the turns: {ratio:.2f}")
-
-
-def take_turns(steps, repeats):
-    """Seconds of each of the functions, one list each, after a warm-up."""
-    seconds = {name: [] for name in steps}
-    for turn in range(repeats + 1):
-        for name, step in steps.items():
-            begin = time.perf_counter()
-            step()
-            if turn:
-                seconds[name].append(time.perf_counter() - begin)
-    return seconds
 
 
 def tensorflow_step(arguments, xla):

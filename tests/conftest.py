@@ -1,5 +1,6 @@
 """Fixtures that several test modules share. Data is generated, not stored."""
 
+import importlib.util
 import pathlib
 import subprocess
 import sys
@@ -15,6 +16,10 @@ from tfwstal import dataset_info, schema
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+HAS_ADDONS = importlib.util.find_spec("tensorflow_addons") is not None
+tensorflow_addons = pytest.mark.skipif(
+    not HAS_ADDONS, reason="tensorflow-addons is not installed"
+)
 
 
 def pytest_collection_modifyitems(items):

@@ -12,8 +12,8 @@ from tfwstal import (
     checkpoint,
     dataset,
     dataset_info,
-    keras_versions,
     losses,
+    optimizers,
     run_folder,
     train,
 )
@@ -161,9 +161,7 @@ def test_clipping_scales_all_gradients_together():
     variables = [tf.Variable([0.0]), tf.Variable([0.0, 0.0])]
     gradients = [tf.constant([3.0]), tf.constant([0.0, 4.0])]  # norm 5
     for clip_norm, expected in ((0.0, 1.0), (10.0, 1.0), (0.5, 0.1)):
-        optimizer = keras_versions.make_optimizer(
-            "sgd", 1.0, clip_norm=clip_norm
-        )
+        optimizer = optimizers.make_optimizer("sgd", 1.0, clip_norm=clip_norm)
         for variable in variables:
             variable.assign(tf.zeros_like(variable))
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
@@ -180,9 +178,7 @@ def test_the_logged_norm_is_before_clipping():
         model = random_model(dropout=0.0)
         before = [np.array(weight) for weight in model.trainable_variables]
         model.compile(
-            optimizer=keras_versions.make_optimizer(
-                "sgd", 1.0, clip_norm=clip_norm
-            )
+            optimizer=optimizers.make_optimizer("sgd", 1.0, clip_norm=clip_norm)
         )
         history = model.fit(inputs, actions, verbose=0).history
         norms.append(history["gradient_norm"][0])

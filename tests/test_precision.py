@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from conftest import random_batch, random_model
 
-from tfwstal import keras_versions, localization, run_folder, train
+from tfwstal import (
+    keras_versions,
+    localization,
+    optimizers,
+    run_folder,
+    train,
+)
 from tfwstal.callbacks import StopAtNonFinite
 from tfwstal.config import Config
 from tfwstal.errors import Diverged, InputError
@@ -94,7 +100,7 @@ def test_weights_are_float32_and_products_are_not(precision, tmp_path):
 
 def compiled(precision, **arguments):
     model = random_model(dtype=precision, dropout=0.0, **arguments)
-    model.compile(optimizer=keras_versions.make_optimizer("sgd", 0.01))
+    model.compile(optimizer=optimizers.make_optimizer("sgd", 0.01))
     keras_versions.build_optimizer(model)
     return model
 

@@ -5,7 +5,7 @@ import zipfile
 
 import interrupted
 import pytest
-from conftest import random_record, write_records
+from conftest import random_record, tensorflow_addons, write_records
 
 SAVE = "tfwstal.checkpoint:_write"
 STEP = "tfwstal.checkpoint:Checkpoint.on_train_batch_end"
@@ -31,7 +31,7 @@ FLAGS = [
     *("--num_snippets=20", "--batch_size=3", "--epochs=4", "--dropout=0.5"),
     *("--embedding_dropout=0.3", "--learning_rate=0.01", "--eta=0.3,0.5"),
     *("--checkpoint_minutes=0", "--eval_every=2", "--clip_norm=0.5"),
-    "--watch_every=2",
+    *("--watch_every=2", "--ema=0.8"),
 ]
 
 
@@ -110,4 +110,22 @@ def test_killed_at_every_point_and_equal_in_the_end(
     assert messages.count("terminated: saved after epoch") == codes.count(143)
     assert messages.count("last.npz cannot be written (File too large)") == (
         codes.count(1)
+    )
+
+
+@tensorflow_addons
+@pytest.mark.parametrize(
+    "optimizer", ["Lookahead(RectifiedAdam)", "MovingAverage(SGD)"]
+)
+def test_optimizers_of_tensorflow_addons_go_on_too(folder, optimizer):
+    flags = [f"--optimizer={optimizer}", "--ema=0"]
+    points = [POINTS[i] for i in (4, 7, 9, 10)]
+    found, messages = start(
+        folder,
+        [(f"whole{optimizer}", flags, None)]
+        + [(f"killed{optimizer}", flags, point) for point in [*points, None]],
+    )
+    assert found == [0, *(CODES[i] for i in (4, 7, 9, 10)), 0], messages
+    assert content(folder / f"killed{optimizer}") == content(
+        folder / f"whole{optimizer}"
     )

@@ -5,7 +5,7 @@ import math
 
 import keras
 
-from tfwstal import average_precision, dataset, localization
+from tfwstal import average_precision, dataset, localization, optimizers
 from tfwstal.errors import Diverged, InputError
 
 
@@ -139,7 +139,8 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         # first line on.
         logs.update(dict.fromkeys(self._names(), float("nan")))
         if (epoch + 1) % self._every == 0:
-            logs.update(self._evaluate())
+            with optimizers.averaged(self.model):
+                logs.update(self._evaluate())
 
     def _names(self):
         names = list(self._averages([0.0] * len(self._thresholds)))

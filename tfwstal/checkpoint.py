@@ -197,7 +197,7 @@ def _write(path, content):
     aside = path.with_name(f"incomplete-{path.name}")
     try:
         with open(aside, "wb") as file:
-            np.savez(file, **content)
+            _write_arrays(file, content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
@@ -208,3 +208,14 @@ def _write(path, content):
             f"{path} cannot be written ({error.strerror}); make room and give "
             "the same command again: it goes on from the last checkpoint"
         ) from None
+
+
+def _write_arrays(file, content):
+    """As `numpy.savez`, which before NumPy 2 leaves its archive open where
+    the disk is full."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in content.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                np.lib.format.write_array(
+                    entry, np.asarray(value), allow_pickle=False
+                )

@@ -375,12 +375,12 @@ class Config:
         "adam",
         TRAIN,
         "Name of a Keras optimizer, or of one of tensorflow-addons where "
-        "that is installed.",
+        "that is installed; Lookahead(RectifiedAdam) wraps one.",
     )
     weight_decay: float = _flag(
         0.0,
         TRAIN,
-        "Decoupled weight decay of the optimizer.",
+        "Decoupled weight decay of the optimizer; 0: none.",
         low=0.0,
         high=1e3,
     )
@@ -391,6 +391,14 @@ class Config:
         "never.",
         low=0.0,
         high=1e6,
+    )
+    ema: float = _flag(
+        0.0,
+        TRAIN,
+        "Momentum of a moving average over the steps, such as 0.999, which the "
+        "weights end as and are evaluated as; 0: none.",
+        low=0.0,
+        high=0.999999,
     )
     seed: int = _flag(
         0,

@@ -76,9 +76,10 @@ def build_optimizer(model):
     if hasattr(optimizer, "build"):
         optimizer.build(model.trainable_variables)
         return optimizer.variables
-    # tensorflow-addons' optimizers are of an older kind.
+    # tensorflow-addons' optimizers are of an older kind. Their `variables()`
+    # leaves out those of what a wrapper wraps.
     optimizer._create_all_weights(model.trainable_variables)
-    return optimizer.variables()
+    return optimizer.weights
 
 
 def training_variables(model):
@@ -119,55 +120,3 @@ def stored_as_float16():
         yield
     finally:
         put(before)
-
-
-def make_optimizer(name, learning_rate, weight_decay=0.0, clip_norm=0.0):
-    """The optimizer of that name, of Keras or of tensorflow-addons.
-
-    Args:
-        name: class name, case aside, such as "adam" or "RectifiedAdam".
-        learning_rate: step size.
-        weight_decay: decoupled weight decay; 0 for none.
-        clip_norm: greatest norm of all gradients together; 0 for none.
-
-    Raises:
-        InputError: if neither knows the name.
-    """
-    known = _optimizer_classes()
-    if name.lower() not in known:
-        raise InputError(
-            f"--optimizer={name}: unknown; there are "
-            f"{', '.join(sorted(known))} (tensorflow-addons adds its own: "
-            "pip install 'tfwstal[addons]')"
-        )
-    arguments = {"learning_rate": learning_rate}
-    if weight_decay:
-        arguments["weight_decay"] = weight_decay
-    if clip_norm:
-        arguments["global_clipnorm"] = clip_norm
-    try:
-        return known[name.lower()](**arguments)
-    except TypeError:
-        raise InputError(
-            f"--optimizer={name} cannot be made from "
-            f"{' and '.join(arguments)} alone; choose another"
-        ) from None
-
-
-def _optimizer_classes():
-    modules = [keras.optimizers]
-    try:
-        import tensorflow_addons
-
-        modules.append(tensorflow_addons.optimizers)
-    except ImportError:
-        pass
-    found = {}
-    for module in modules:
-        for name, kind in vars(module).items():
-            if isinstance(kind, type) and hasattr(kind, "apply_gradients"):
-                found[name.lower()] = kind
-    # The base class, and a wrapper that a name alone cannot build.
-    for name in ("optimizer", "lossscaleoptimizer"):
-        found.pop(name, None)
-    return found

@@ -25,6 +25,7 @@ _DAMAGE = (
     OSError,
     KeyError,
     TypeError,
+    AttributeError,  # Keras 2.15, of a file of Keras 3
     EOFError,
     zipfile.BadZipFile,
     zlib.error,

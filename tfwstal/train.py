@@ -31,6 +31,7 @@ from tfwstal import (
     feature_cache,
     keras_versions,
     localization,
+    optimizers,
     run_folder,
     watch,
 )
@@ -103,11 +104,13 @@ def compiled_model(config, info, videos=None, workers=None):
         if config.centroids == "class_mean":
             model.centroids.assign(means)
         model.compile(
-            optimizer=keras_versions.make_optimizer(
+            optimizer=optimizers.make_optimizer(
                 config.optimizer,
                 config.learning_rate,
                 config.weight_decay,
                 config.clip_norm,
+                config.ema,
+                use_xla(config),
             ),
             jit_compile=use_xla(config),
             steps_per_execution=steps_per_execution(config, info, videos),
@@ -272,6 +275,7 @@ def fit(
         shuffle=False,  # the batches come in their order
         verbose=verbose,
     )
+    optimizers.use_averages(model)
 
 
 def _fit_run(model, config, info, run_dir, workers):
@@ -320,6 +324,8 @@ def _fit_run(model, config, info, run_dir, workers):
                 cache=cache,
                 workers=workers,
             )
+    # Again, for a run that was killed when nothing was left to train.
+    optimizers.use_averages(model)
 
 
 def _writers(model, config, info, run_dir):

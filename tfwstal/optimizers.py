@@ -1,0 +1,220 @@
+"""The optimizers of Keras and of tensorflow-addons, by name; averaged weights.
+
+tensorflow-addons, where it is installed (see `keras_versions`), builds on an
+older kind of optimizer, keras.optimizers.legacy, and some of its optimizers
+wrap another one of that kind.
+"""
+
+import contextlib
+import inspect
+import re
+import warnings
+
+import keras
+import tensorflow as tf
+
+from tfwstal.errors import InputError
+
+# The optimizers of tensorflow-addons, and what of Keras 3 serves their end.
+ADDONS = {
+    "AdaBelief": "AdamW, Lion",
+    "COCOB": "ScheduleFreeAdamW",
+    "ConditionalGradient": "SGD with --clip_norm",
+    "LAMB": "Lamb",
+    "LazyAdam": "Adam",
+    "Lookahead": "--ema=0.999 with any",
+    "MovingAverage": "--ema=0.999 with any",
+    "NovoGrad": "Lion",
+    "ProximalAdagrad": "Adagrad",
+    "RectifiedAdam": "AdamW, Lion",
+    "SGDW": "SGD with --weight_decay",
+    "SWA": "--ema=0.999 with any",
+    "Yogi": "AdamW, Lion",
+}
+WRAPPERS = ("Lookahead", "MovingAverage", "SWA")
+
+
+def make_optimizer(
+    name, learning_rate, weight_decay=0.0, clip_norm=0.0, ema=0.0, xla=False
+):
+    """The optimizer of that name, of Keras or else of tensorflow-addons.
+
+    Args:
+        name: class name, case aside, such as "adam" or "RectifiedAdam".
+            WRAPPERS wrap Adam, or what stands in brackets behind them, as in
+            "Lookahead(RectifiedAdam)".
+        learning_rate: step size.
+        weight_decay: decoupled weight decay; 0 for none.
+        clip_norm: greatest norm of all gradients together; 0 for none.
+        ema: momentum of the moving average of the weights; 0 for none.
+        xla: whether the training step will be compiled.
+
+    Raises:
+        InputError: if neither knows the name, or the optimizer cannot do what
+            is asked of it.
+    """
+    outer, inner = _parts(name)
+    decay = {"weight_decay": weight_decay}
+    rate = {"learning_rate": learning_rate}
+    clip = {"global_clipnorm": clip_norm} if clip_norm else {}
+    known = _classes(keras.optimizers)
+    if outer in known:
+        average = {"use_ema": True, "ema_momentum": ema} if ema else {}
+        return _made(name, known[outer], rate | clip | average | decay)
+
+    known = _addons(name, outer)
+    if ema:
+        raise InputError(
+            f"--ema is for Keras's own optimizers, and --optimizer={name} is "
+            "of tensorflow-addons, whose MovingAverage(...) wraps its others"
+        )
+
+    def make():
+        if not inner:
+            return _made(name, known[outer], rate | clip | decay)
+        # The wrapper clips; what it wraps does the step.
+        wrapped = _made(name, known[inner], rate | decay)
+        return known[outer](wrapped, **clip)
+
+    _try_out(name, make, xla)
+    return make()
+
+
+def use_averages(model):
+    """Sets the weights to their averages, where the optimizer keeps these.
+
+    Keras does it when `fit` ends, for its own optimizers.
+    """
+    optimizer = model.optimizer
+    if not _averages(optimizer) or not int(optimizer.iterations):
+        return
+    if hasattr(optimizer, "assign_average_vars"):
+        optimizer.assign_average_vars(model.trainable_variables)
+    else:
+        optimizer.finalize_variable_values(model.trainable_variables)
+
+
+@contextlib.contextmanager
+def averaged(model):
+    """The model has its averaged weights in here, where there are any."""
+    if not _averages(getattr(model, "optimizer", None)):
+        yield
+        return
+    variables = model.trainable_variables
+    before = [variable.numpy() for variable in variables]
+    use_averages(model)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+
+
+def _averages(optimizer):
+    """Whether an optimizer keeps averages of the weights."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return hasattr(optimizer, "assign_average_vars") or bool(
+        getattr(optimizer, "use_ema", False)
+    )
+
+
+def _parts(name):
+    """Lower-case names of an optimizer and of the one that it wraps, or ""."""
+    found = re.fullmatch(r"(\w+)(?:\((\w+)\))?", name.strip().lower())
+    outer, inner = found.groups("") if found else (name.lower(), "")
+    wrappers = [wrapper.lower() for wrapper in WRAPPERS]
+    if inner and (outer not in wrappers or inner in wrappers):
+        raise InputError(
+            f"--optimizer={name}: {', '.join(WRAPPERS)} alone wrap another "
+            "one, which wraps none, as in Lookahead(RectifiedAdam)"
+        )
+    return outer, inner or "adam" * (outer in wrappers)
+
+
+def _addons(name, outer):
+    """dict of the optimizers of tensorflow-addons, and of what they wrap."""
+    own = {addon.lower(): addon for addon in ADDONS}
+    if outer not in own:
+        names = sorted(
+            kind.__name__ for kind in _classes(keras.optimizers).values()
+        )
+        raise InputError(
+            f"--optimizer={name}: unknown; there are {', '.join(names)}, and "
+            f"with tensorflow-addons {', '.join(ADDONS)}"
+        )
+    try:
+        with warnings.catch_warnings():  # of its end of life
+            warnings.simplefilter("ignore")
+            import tensorflow_addons
+    # A TensorFlow that is too new for it fails in many ways.
+    except Exception:
+        raise InputError(
+            f"--optimizer={name} is of tensorflow-addons: pip install "
+            "'tfwstal[addons]' in an environment of Python 3.10 or 3.11, which "
+            "brings TensorFlow 2.15; Keras's own for the same end: "
+            f"{ADDONS[own[outer]]}"
+        ) from None
+    return _classes(keras.optimizers.legacy) | {
+        lower: getattr(tensorflow_addons.optimizers, addon)
+        for lower, addon in {**own, "adamw": "AdamW"}.items()
+    }
+
+
+def _classes(module):
+    """dict from lower-case name to each optimizer class of a module."""
+    found = {
+        name.lower(): kind
+        for name, kind in vars(module).items()
+        if isinstance(kind, type) and hasattr(kind, "apply_gradients")
+    }
+    # The base class, and what is made of other optimizers.
+    for name in ("optimizer", "lossscaleoptimizer", "multioptimizer"):
+        found.pop(name, None)
+    return found
+
+
+def _made(name, kind, arguments):
+    """An optimizer; `weight_decay` of 0 is none, whatever its default is."""
+    decay = arguments.pop("weight_decay")
+    parameters = inspect.signature(kind).parameters.values()
+    for parameter in parameters:  # Muon has two
+        if parameter.name.endswith("weight_decay"):
+            if decay or parameter.default not in (None, 0.0):
+                arguments[parameter.name] = decay
+    if decay and "weight_decay" not in arguments:
+        raise InputError(
+            f"--optimizer={name} knows no --weight_decay; choose another"
+        )
+    try:
+        return kind(**arguments)
+    except TypeError:
+        raise InputError(
+            f"--optimizer={name} cannot be made from "
+            f"{' and '.join(arguments)} alone; choose another"
+        ) from None
+
+
+def _try_out(name, make, xla):
+    """Does a step such as the dictionary's, whose gradient is of some rows.
+
+    Not all of tensorflow-addons knows such gradients, or can be compiled.
+    """
+    rows = tf.Variable(tf.zeros([2, 1]))
+    gradient = tf.IndexedSlices(tf.ones([1, 1]), tf.constant([0]), [2, 1])
+    optimizer = make()
+    optimizer._create_all_weights([rows])
+
+    @tf.function(jit_compile=xla)
+    def step():
+        optimizer.apply_gradients([(gradient, rows)])
+
+    try:
+        step()
+    except Exception as error:
+        remedy = (
+            "give --xla=off, or choose another" if xla else "choose another"
+        )
+        raise InputError(
+            f"--optimizer={name} fails at its first step, of a gradient of "
+            f"some rows ({type(error).__name__}); {remedy}"
+        ) from None
