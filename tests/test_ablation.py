@@ -40,6 +40,7 @@ def study(tmp_path):
         f"--output_dir={tmp_path / 'study'}",
         "--seeds=3,4",
         "--epochs=1",
+        "--watch_every=0",
         "--tiou_thresholds=0.1,0.3",
         "--eta=0.1:0.9:0.1",
     ]

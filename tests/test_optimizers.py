@@ -33,6 +33,7 @@ FAST = Config(
     warmup_epochs=0.0,
     eta=(0.3, 0.5),
     tiou_thresholds=(0.1,),
+    watch_every=0,
 )
 
 

@@ -20,6 +20,7 @@ FAST = Config(
     epochs=3,
     learning_rate=0.01,
     eta=(0.3, 0.4, 0.5),
+    watch_every=0,
 )
 
 

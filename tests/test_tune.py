@@ -73,9 +73,9 @@ def trainings(monkeypatch):
     found = []
     plain = train.fit
 
-    def fit(model, config, info, watchers, videos=None, verbose=0):
-        found.append(set(videos))
-        plain(model, config, info, watchers, videos, verbose)
+    def fit(model, config, info, **arguments):
+        found.append(set(arguments["videos"]))
+        plain(model, config, info, **arguments)
 
     monkeypatch.setattr(train, "fit", fit)
     return found
@@ -84,7 +84,7 @@ def trainings(monkeypatch):
 @pytest.fixture
 def untrained(monkeypatch):
     """Leaves the models as they begin, since training is slow to start."""
-    monkeypatch.setattr(train, "fit", lambda *arguments: None)
+    monkeypatch.setattr(train, "fit", lambda *a, **b: None)
 
 
 @pytest.fixture
@@ -379,7 +379,7 @@ class TestBadInput:
         assert not (tmp_path / "tuned" / "best.flags").exists()
 
     def test_a_diverged_training(self, planted, tmp_path, monkeypatch):
-        def diverge(model, *arguments):
+        def diverge(model, *arguments, **more):
             model.centroids.assign(model.centroids * np.nan)
             model.classifier.bias.assign(model.classifier.bias * np.nan)
 

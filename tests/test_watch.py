@@ -185,6 +185,30 @@ def test_every_few_epochs(watched):
     assert list(_values(events, "centroids/used")) == [1]
 
 
+def test_as_often_as_a_tenth_of_the_time_allows(tmp_path, monkeypatch):
+    seconds, looks = [0.0], []
+
+    def write(watcher):
+        seconds[0] += 2.0
+        looks.append(seconds[0])
+
+    monkeypatch.setattr(watch.Watch, "_write_numbers", write)
+    monkeypatch.setattr(watch.time, "monotonic", lambda: seconds[0])
+    settings = localization.localization_settings(Config())
+    watcher = watch.Watch(
+        random_model(), "abc", [], [], settings, tmp_path / "watch", every=-1
+    )
+    watcher.set_model(random_model())
+    watcher.set_params({"epochs": 100})
+    for epoch in range(100):
+        watcher.on_epoch_begin(epoch)
+        seconds[0] += 1.0
+        watcher.on_epoch_end(epoch)
+    # After k looks of 2 s each, the next epoch that begins at 20 k s or later
+    # and takes 1 s is looked at; so is the last one.
+    assert looks == [20.0 * k + 3 for k in range(6)] + [114.0]
+
+
 @pytest.mark.parametrize("bias", [1e30, float("inf"), float("nan")])
 def test_a_model_that_diverges_is_passed_over(watched, bias):
     model = random_model()
@@ -255,6 +279,7 @@ def test_any_name_is_a_tag(tmp_path):
         tmp_path / "watch",
     )
     watcher.set_model(model)
+    watcher.on_epoch_begin(0)
     watcher.on_epoch_end(0)
     assert _picture(_events(tmp_path / "watch"), f"video/{name}").any()
 
@@ -306,7 +331,7 @@ def trained(records, tmp_path):
 
 def test_watching_changes_no_bit_of_a_training(trained):
     plain = trained("plain", watch_every=0)
-    watched = trained("watched", watch_videos=("test_5",))
+    watched = trained("watched", watch_videos=("test_5",), watch_every=1)
     models = [run_folder.load(run)[0] for run in (plain, watched)]
     for one, other in zip(*(m.get_weights() for m in models), strict=True):
         np.testing.assert_array_equal(one, other)

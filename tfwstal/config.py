@@ -464,11 +464,12 @@ class Config:
         high=1_000_000,
     )
     watch_every: int = _flag(
-        1,
+        -1,
         ("train",),
         "Epochs between looks at attentions, centroids and --watch_videos, "
-        "for TensorBoard; 0: never.",
-        low=0,
+        "for TensorBoard; 0: never; -1: after the first epoch, the last one, "
+        "and as often between as takes a tenth of the time.",
+        low=-1,
         high=1_000_000,
     )
     watch_videos: tuple[str, ...] = _flag(

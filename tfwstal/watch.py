@@ -7,6 +7,7 @@ same to the last bit with and without.
 """
 
 import difflib
+import time
 
 import keras
 import numpy as np
@@ -22,6 +23,8 @@ _OUTPUTS = ("attention", "class_logits", "activation", "video_scores")
 SAMPLE = 32
 # Videos that are drawn unless the user names some.
 PICTURES = 2
+# Of the time of a training, what looks may take that nobody asked for.
+TIME_SHARE = 0.1
 # Classes in the picture of the centroids, those that most snippets choose.
 BARS = 30
 
@@ -40,7 +43,8 @@ class Watch(keras.callbacks.Callback):
         settings: LocalizationSettings, for the pictures.
         log_dir: folder of the events; that of no other writer, since
             TensorBoard follows one file in a folder.
-        every: epochs between looks.
+        every: epochs between looks; -1: after the first epoch, the last one,
+            and as many of the others as take a TIME_SHARE of the time.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Watch(keras.callbacks.Callback):
         self._classes = ("background", *classes)
         self._sample, self._pictured = sample, pictured
         self._settings, self._every = settings, every
+        self._is_due, self._begin, self._spent = False, time.monotonic(), 0.0
         self._log_dir, self._writer = str(log_dir), None
         self._first = self._before = _centroids(model)
 
@@ -61,8 +66,16 @@ class Watch(keras.callbacks.Callback):
         self._look = look
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes where the centroids are."""
-        if self._is_due(epoch):
+        """Decides whether to look, and notes where the centroids are."""
+        if self._every > 0:
+            self._is_due = (epoch + 1) % self._every == 0
+        else:
+            passed = time.monotonic() - self._begin
+            self._is_due = (
+                self._spent <= TIME_SHARE * passed
+                or epoch + 1 == self.params["epochs"]
+            )
+        if self._is_due:
             self._before = _centroids(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -70,8 +83,9 @@ class Watch(keras.callbacks.Callback):
 
         What is no finite number is passed over: the training is about to end.
         """
-        if not self._is_due(epoch):
+        if not self._is_due:
             return
+        begin = time.monotonic()
         if self._writer is None:
             self._writer = self._open()
         with self._writer.as_default(step=epoch):
@@ -80,6 +94,7 @@ class Watch(keras.callbacks.Callback):
                 self._write_picture(video)
         # TensorFlow tells nobody of a full disk: the training goes on.
         self._writer.flush()
+        self._spent += time.monotonic() - begin
 
     def on_train_end(self, logs=None):
         """Closes the file."""
@@ -95,9 +110,6 @@ class Watch(keras.callbacks.Callback):
                 f"{self._log_dir} cannot be written ({type(error).__name__}); "
                 "correct that and give the same command again"
             ) from None
-
-    def _is_due(self, epoch):
-        return (epoch + 1) % self._every == 0
 
     def _write_numbers(self):
         """Attentions and centroids, over the snippets of the sample."""
