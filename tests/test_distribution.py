@@ -79,7 +79,7 @@ LENGTHS = [1, 3, 12, 25, 40, 7, 18, 30, 9, 11]
 FLAGS = [
     *("--num_snippets=20", "--batch_size=3", "--epochs=2", "--clip_norm=0.5"),
     *("--dropout=0", "--learning_rate=0.01", "--warmup_epochs=1"),
-    *("--checkpoint_minutes=0", "--weight_decay=0.01"),
+    *("--checkpoint_minutes=0", "--weight_decay=0.01", "--ema=0.5"),
 ]
 KILL, TERMINATE = 9, 15
 

@@ -11,6 +11,7 @@ import re
 import warnings
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfwstal.errors import InputError
@@ -86,7 +87,10 @@ def use_averages(model):
     Keras does it when `fit` ends, for its own optimizers.
     """
     optimizer = model.optimizer
-    if not _averages(optimizer) or not int(optimizer.iterations):
+    if not _averages(optimizer):
+        return
+    # Of several devices, each has its own number.
+    if not int(tf.convert_to_tensor(optimizer.iterations)):
         return
     if hasattr(optimizer, "assign_average_vars"):
         optimizer.assign_average_vars(model.trainable_variables)
@@ -101,7 +105,7 @@ def averaged(model):
         yield
         return
     variables = model.trainable_variables
-    before = [variable.numpy() for variable in variables]
+    before = [np.asarray(variable) for variable in variables]
     use_averages(model)
     try:
         yield
