@@ -280,6 +280,7 @@ def browser(tmp_path):
                 *(program, "--headless", "--no-sandbox", "--disable-gpu"),
                 *("--disable-background-networking", "--disable-sync"),
                 *("--disable-component-update", "--no-first-run"),
+                "--disable-dev-shm-usage",
                 *("--enable-logging=stderr", "--virtual-time-budget=60000"),
                 f"--user-data-dir={tmp_path / 'browser'}",
                 *("--window-size=1000,2000", "--dump-dom", path.as_uri()),
