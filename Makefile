@@ -18,7 +18,7 @@ ADDONS_PYTHON ?= $(firstword $(foreach python,python3.11 python3.10 python3,\
     2>/dev/null)))
 ADDONS_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,callbacks config \
     dataset divergence export gradients invariance layers localization \
-    localize losses model optimizers pipeline resume schema train))
+    localize losses model optimizers pipeline precision resume schema train))
 
 ADDONS_SHORT = tests/test_layers.py tests/test_losses.py \
     tests/test_optimizers.py::TestAddons \

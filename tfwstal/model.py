@@ -369,4 +369,6 @@ class TwoStreamLocalizer(keras.Model):
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), **self._arguments}
+        # Keras 2.15 leaves `trainable` out.
+        kept = {"trainable": self.trainable, **super().get_config()}
+        return {**kept, **self._arguments}
