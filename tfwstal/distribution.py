@@ -26,6 +26,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfwstal import keras_versions
 from tfwstal.errors import InputError
 
 _WAIT_SECONDS = 600.0  # for the other workers to be started
@@ -401,9 +402,9 @@ def prepare(model, workers):
     """
     if workers.strategy is None:
         return
-    optimizer = model.optimizer
     with workers.scope():
-        optimizer.build(model.trainable_variables)
+        keras_versions.build_optimizer(model)
+    optimizer = model.optimizer
     # float16 has a second optimizer around the one that updates.
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     inner._all_reduce_sum_gradients = list

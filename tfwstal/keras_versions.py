@@ -74,7 +74,9 @@ def build_optimizer(model):
     """
     optimizer = model.optimizer
     if hasattr(optimizer, "build"):
-        optimizer.build(model.trainable_variables)
+        # Keras 3's LossScaleOptimizer would make new ones each time.
+        if not getattr(optimizer, "built", False):
+            optimizer.build(model.trainable_variables)
         return optimizer.variables
     # tensorflow-addons' optimizers are of an older kind. Their `variables()`
     # leaves out those of what a wrapper wraps.
