@@ -51,9 +51,8 @@ def main(config):
         config, fps=info.fps, frames_per_snippet=info.frames_per_snippet
     )
     workers = distribution.Workers(config.strategy)
-    if workers.chief:
-        run_folder.goes_on(config)
-
+    # Of all workers, since the others would wait for a chief that refuses.
+    run_folder.goes_on(config)
     workers.start(config.batch_size)
     with workers.watched():
         model = compiled_model(config, info, workers=workers)
