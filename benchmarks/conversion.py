@@ -14,25 +14,12 @@ import argparse
 import pathlib
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 
-# The system's count for a child process begins with its parent's memory, that
-# in /proc does not: "VmHWM:   590000 kB".
-_COMMAND = """
-import atexit, runpy
-
-def tell():
-    with open("/proc/self/status") as lines:
-        print(next(line for line in lines if line.startswith("VmHWM")), end="")
-
-atexit.register(tell)
-runpy.run_module("tfrecords_tools.convert", run_name="__main__")
-"""
+from benchmarks import peak_memory
 
 
 def main():
@@ -93,22 +80,18 @@ def _measure(root, sizes):
     shutil.copytree(root / "raw", root / "copy")
     copying = time.perf_counter() - begin
     shutil.rmtree(root / "copy")
-    found = subprocess.run(
+    lines, peak = peak_memory.run(
+        "tfrecords_tools.convert",
         [
-            *(sys.executable, "-c", _COMMAND),
             f"--features_dir={root / 'raw'}",
             f"--output_dir={root / 'records'}",
             f"--num_workers={sizes.workers}",
         ],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
     )
     shutil.rmtree(root / "records")
-    *_, summary, peak = found.stdout.splitlines()
     # The command's own time, without the import of TensorFlow: "... in 3.2 s:"
-    seconds = float(summary.partition(" in ")[2].split()[0])
-    return int(peak.split()[1]) * 1024, copying, seconds
+    seconds = float(lines[-1].partition(" in ")[2].split()[0])
+    return peak, copying, seconds
 
 
 def _arguments():

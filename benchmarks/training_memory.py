@@ -12,27 +12,15 @@ than the cache may be.
 
 import argparse
 import pathlib
-import subprocess
-import sys
 import tempfile
 import time
 
 import numpy as np
 import tensorflow as tf
 
+from benchmarks import peak_memory
 from tfwstal import dataset_info, schema
 
-# As in benchmarks/conversion.py.
-_COMMAND = """
-import atexit, runpy
-
-def tell():
-    with open("/proc/self/status") as lines:
-        print(next(line for line in lines if line.startswith("VmHWM")), end="")
-
-atexit.register(tell)
-runpy.run_module("tfwstal.train", run_name="__main__")
-"""
 # The converter's, bytes.
 _SHARD = 64 * 2**20
 
@@ -47,22 +35,19 @@ def main():
             root = pathlib.Path(folder)
             total = write_records(root / "records", count, sizes)
             begin = time.perf_counter()
-            found = subprocess.run(
+            _, peak = peak_memory.run(
+                "tfwstal.train",
                 [
-                    *(sys.executable, "-c", _COMMAND),
                     "--flagfile=configs/activitynet13.flags",
                     f"--data_dir={root / 'records'}",
                     f"--run_dir={root / 'run'}",
                     *("--epochs=1", f"--cache_gb={sizes.cache_gb}"),
                 ],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
             )
             seconds = time.perf_counter() - begin
-        peak = int(found.stdout.splitlines()[-1].split()[1]) / 1024
         print(
-            f"| {count} | {total / 1e9:.2f} | {peak:.0f} | {seconds:.0f} |",
+            f"| {count} | {total / 1e9:.2f} | {peak / 2**20:.0f} "
+            f"| {seconds:.0f} |",
             flush=True,
         )
 

@@ -48,19 +48,21 @@ class TestSampling:
         assert (np.diff(drawn) >= 0).all()
 
 
+ARGUMENTS = {
+    "num_snippets": 20,
+    "batch_size": 3,
+    "seed": 1,
+    "epochs": 2,
+    "repeat": False,
+    "static": False,
+}
+
+
 def batches(folder, **changes):
     info = dataset_info.read(folder)
-    arguments = {
-        "num_snippets": 20,
-        "batch_size": 3,
-        "seed": 1,
-        "epochs": 2,
-        "repeat": False,
-        "static": False,
-    }
     return list(
         dataset.training_batches(
-            info, folder, **{**arguments, **changes}
+            info, folder, **{**ARGUMENTS, **changes}
         ).as_numpy_iterator()
     )
 
@@ -290,17 +292,9 @@ class TestCache:
     def test_filled_batches_hold_the_features(self, many_shards):
         info = dataset_info.read(many_shards)
         cache = self.held(many_shards)
-        arguments = {
-            "num_snippets": 20,
-            "batch_size": 3,
-            "seed": 1,
-            "epochs": 2,
-            "repeat": False,
-            "static": False,
-        }
         found = cache.filled(
             dataset.training_batches(
-                info, many_shards, **arguments, cache=cache
+                info, many_shards, **ARGUMENTS, cache=cache
             )
         ).as_numpy_iterator()
         assert rows(found) == rows(batches(many_shards))
