@@ -8,7 +8,9 @@ import keras
 import pytest
 from conftest import ROOT
 
-if not hasattr(keras, "Variable"):
+from tfwstal.keras_versions import KERAS_3
+
+if not KERAS_3:
     pytest.skip("measured in the main lane alone", allow_module_level=True)
 from benchmarks import gpu, gpu_tensorflow
 

@@ -13,6 +13,7 @@ from conftest import HAS_ADDONS, random_batch, random_model, tensorflow_addons
 from tfwstal import callbacks, localize, optimizers, run_folder, train
 from tfwstal.config import Config
 from tfwstal.errors import InputError
+from tfwstal.keras_versions import KERAS_3
 
 KERAS = [
     kind.__name__ for kind in optimizers._classes(keras.optimizers).values()
@@ -112,7 +113,7 @@ def test_the_run_ends_as_the_average_and_is_evaluated_so(
     folder = run(records, tmp_path / "run", epochs=2, ema=0.7, eval_every=1)
 
     # Keras 3 begins with the first step's weights, 2.15 with those before.
-    averages = [raw[0] if hasattr(keras, "Variable") else begun[0]]
+    averages = [raw[0] if KERAS_3 else begun[0]]
     for values in raw:
         averages.append(
             [
@@ -177,9 +178,7 @@ def test_the_main_lane_says_how_to_get_tensorflow_addons(name):
     assert message.endswith(remedy[outer.lower()])
 
 
-@pytest.mark.skipif(
-    not hasattr(keras, "Variable"), reason="Keras 2.15 has fewer optimizers"
-)
+@pytest.mark.skipif(not KERAS_3, reason="Keras 2.15 has fewer optimizers")
 def test_what_serves_the_same_end_is_there():
     for remedy in optimizers.ADDONS.values():
         for name in remedy.partition(" with ")[0].split(", "):

@@ -19,9 +19,9 @@ from tfwstal import (
 from tfwstal.callbacks import StopAtNonFinite
 from tfwstal.config import Config
 from tfwstal.errors import Diverged, InputError
+from tfwstal.keras_versions import KERAS_3
 from tfwstal.model import TwoStreamLocalizer
 
-KERAS_3 = hasattr(keras, "random")
 HALF = ("mixed_bfloat16", "mixed_float16")[: 1 + KERAS_3]
 scaled = pytest.mark.skipif(
     not KERAS_3, reason="Keras 2.15 scales losses in another way"

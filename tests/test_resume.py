@@ -4,9 +4,10 @@ import csv
 import zipfile
 
 import interrupted
-import keras
 import pytest
 from conftest import random_record, tensorflow_addons, write_records
+
+from tfwstal.keras_versions import KERAS_3
 
 SAVE = "tfwstal.checkpoint:_write"
 STEP = "tfwstal.checkpoint:Checkpoint.on_train_batch_end"
@@ -81,7 +82,7 @@ def content(run_dir):
 
 
 # In which Keras 3 alone trains; its scale of the loss is of the checkpoint too.
-FLOAT16 = ["--precision=mixed_float16"] * hasattr(keras, "random")
+FLOAT16 = ["--precision=mixed_float16"] * KERAS_3
 
 
 # Compiling takes long, so that all points are for one mode only.

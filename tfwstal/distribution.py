@@ -22,7 +22,6 @@ import socket
 import time
 import zlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -62,7 +61,7 @@ class Workers:
         self._kind = kind
         self.strategy = None
         self.addresses, self.index = [], 0
-        if self._kind != "none" and not hasattr(keras, "DTypePolicy"):
+        if self._kind != "none" and not keras_versions.KERAS_3:
             raise InputError(
                 f"--strategy={self._kind} needs Keras 3; drop it, or install "
                 "tfwstal without tensorflow-addons"

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from tfwstal.errors import InputError
 
+KERAS_3 = hasattr(keras, "DTypePolicy")
+
 
 def scale_loss(optimizer, loss):
     """The loss, scaled where the optimizer guards float16 gradients."""
@@ -42,7 +44,7 @@ def check_precision(policy):
 
     Keras 2.15 scales losses by other methods than Keras 3.
     """
-    if policy == "mixed_float16" and not hasattr(keras, "random"):
+    if policy == "mixed_float16" and not KERAS_3:
         raise InputError(
             "--precision=mixed_float16 needs Keras 3; mixed_bfloat16 does not"
         )
@@ -59,7 +61,7 @@ def dropout(rate, policy):
     Keras 2.15 draws from TensorFlow's own generator by default, whose state
     cannot be read.
     """
-    if hasattr(keras, "random"):
+    if KERAS_3:
         return keras.layers.Dropout(rate, dtype=policy)
     return keras.layers.Dropout(rate, dtype=policy, force_generator=True)
 
@@ -105,7 +107,7 @@ def stored_as_float16():
 
     Keras's own policies know the reverse alone, mixed_float16.
     """
-    if hasattr(keras, "DTypePolicy"):  # Keras 3
+    if KERAS_3:
         base, module = keras.DTypePolicy, keras.config
         get, put = module.dtype_policy, module.set_dtype_policy
     else:
