@@ -1,0 +1,420 @@
+"""ACM-Net itself, on the same features and scored by the same rules.
+
+    python -m benchmarks.peers.acmnet --acmnet=ACM-Net \
+        --torch_python=PYTHON --raw=raw --output_dir=peers/acmnet \
+        --learning_rate=0.002 --epochs=100 --num_snippets=400 --seed=0
+
+Runs the code of https://github.com/ispc-lab/ACM-Net, a checkout of which is in
+--acmnet, on a folder in its raw layout, as synthesize writes it. It runs in
+--torch_python, an interpreter that has PyTorch, NumPy, SciPy and tqdm. Its
+settings are its own for THUMOS-14; what a flag does not name stays. Patched at
+run time, printed and recorded:
+
+- np.int and np.float, gone since NumPy 1.24, are int and float
+- wandb, pandas, joblib and scikit-learn, which the run does not need, are
+  empty modules
+- width and classes come from the data, and what the flags name from the flags;
+  without wandb, data read in the process itself
+- files are written to --output_dir, not to the checkout
+- between tests (--test_every) its test only draws the random number that it
+  would draw, so that training is the same
+- its own evaluation is left out: detections are kept and scored afterwards
+
+The run gives two results, which tell network and localization apart:
+
+- "own": ACM-Net's detections, by its own localization, after the last epoch,
+  which decides, and after the best of the tested epochs, which is a choice
+  made on the test set.
+- "ours": the outputs of its network after the last epoch, localized by this
+  package as --localize_with says.
+
+`evaluate` scores both by ActivityNet's rules; the average is over the tIoU
+thresholds 0.1, 0.2, ... 0.7. OUTPUT_DIR/result.json holds both and is small;
+`acmnet_torch.py` lists the other files. A second start with the same flags does
+not train again; it adds the --localize_with that the result lacks. A run that
+was interrupted starts from its first epoch.
+"""
+
+import argparse
+import dataclasses
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+from absl import flags
+
+from benchmarks.peers import acmnet_outputs
+from tfwstal import annotations, command_line, evaluate
+from tfwstal.errors import InputError
+from tfwstal.localization import localization_settings
+
+_THRESHOLDS = "0.1:0.7:0.1"
+_AVERAGE = "0.1:0.7"
+_CHILD = pathlib.Path(__file__).with_name("acmnet_torch.py")
+
+
+def main(argv):
+    """Trains what is not trained, scores what is not scored.
+
+    Returns:
+        what result.json holds.
+
+    Raises:
+        InputError: for a checkout, an interpreter, data or a result that does
+            not fit.
+    """
+    arguments = _arguments(argv)
+    folder = pathlib.Path(arguments.output_dir).resolve()
+    recipes = [_recipe(text) for text in arguments.localize_with]
+    study = deciding_flags(arguments)
+    _refuse_other_flags(folder, study)
+    if not (folder / "trained.json").exists():
+        train(arguments, folder, study)
+    result = _read_json(folder / "result.json")
+    if not result:
+        result = {
+            "date": datetime.date.today().isoformat(),
+            "commit": _commit(arguments.acmnet),
+            **_read_json(folder / "trained.json"),
+        }
+        result["own"] = score_epochs(folder, arguments.raw, result["history"])
+        result["ours"] = {}
+        _write(folder, result)
+    for name, config in recipes:
+        settings = localization_settings(config)
+        as_json = json.loads(json.dumps(dataclasses.asdict(settings)))
+        done = result["ours"].get(name, {}).get("settings")
+        if done == as_json:
+            continue
+        detections = folder / "ours" / f"{name}.json"
+        acmnet_outputs.localize(
+            folder / "outputs.npz",
+            settings,
+            config.frames_per_snippet / config.fps,
+            detections,
+        )
+        scores = score(detections, arguments.raw)
+        result["ours"][name] = {"settings": as_json, **scores}
+        _write(folder, result)
+    print(format_result(result))
+    return result
+
+
+def train(arguments, folder, study):
+    """Runs ACM-Net in the other interpreter until trained.json is there.
+
+    Args:
+        arguments: of the command line.
+        folder: folder to write.
+        study: the flags that decide the result, to be kept with it.
+
+    Raises:
+        InputError: if it cannot run or does not come to its end.
+    """
+    settings = child_settings(arguments, folder) | {"flags": study}
+    for name in ("epochs", "checkpoints_acmnet"):  # of an interrupted run
+        shutil.rmtree(folder / name, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    threads = str(arguments.threads)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    environment |= {
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "OPENBLAS_NUM_THREADS": threads,
+        "TQDM_DISABLE": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",  # in the checkout
+    }
+    errors = folder / "errors.txt"
+    try:
+        with open(errors, "w", encoding="utf-8") as stream:
+            process = subprocess.Popen(
+                [arguments.torch_python, str(_CHILD), json.dumps(settings)],
+                stdin=subprocess.PIPE,  # the child ends with it
+                stderr=stream,
+                env=environment,
+            )
+    except OSError as error:
+        raise InputError(
+            f"--torch_python={arguments.torch_python} does not run "
+            f"({error.strerror}); name an interpreter that has PyTorch"
+        ) from None
+    try:
+        status = process.wait()
+    finally:
+        process.kill()
+        process.stdin.close()
+    if status:
+        lines = errors.read_text(encoding="utf-8").splitlines()
+        raise InputError(
+            f"ACM-Net ended with status {status}: "
+            f"{lines[-1] if lines else 'no message'} (all of it: {errors})"
+        )
+
+
+# ACM-Net's name of an argument for each flag of ours.
+_OWN_NAMES = {
+    "learning_rate": "lr",
+    "weight_decay": "weight_decay",
+    "epochs": "epochs",
+    "num_snippets": "sample_segments_num",
+    "batch_size": "batch_size",
+    "fps": "frames_per_sec",
+    "frames_per_snippet": "segment_frames_num",
+}
+
+
+def child_settings(arguments, folder):
+    """What `acmnet_torch.py` needs to know.
+
+    Raises:
+        InputError: if the checkout or the data is not usable.
+    """
+    checkout = pathlib.Path(arguments.acmnet).resolve()
+    if not (checkout / "main_thu.py").is_file():
+        raise InputError(
+            f"--acmnet={arguments.acmnet} has no main_thu.py; clone "
+            "https://github.com/ispc-lab/ACM-Net and name its folder"
+        )
+    raw = pathlib.Path(arguments.raw).resolve()
+    videos, _ = annotations.read_ground_truth(raw / "gt.json", "keep")
+    labels = {s.label for video in videos.values() for s in video.segments}
+    names = (raw / "split_train.txt").read_text(encoding="utf-8").split()
+    first = np.load(raw / "train" / f"{names[0]}.npy", mmap_mode="r")
+    given = {
+        own: getattr(arguments, name)
+        for name, own in _OWN_NAMES.items()
+        if getattr(arguments, name) is not None
+    }
+    return {
+        "checkout": str(checkout),
+        "output_dir": str(folder),
+        "threads": arguments.threads,
+        "seed": arguments.seed,
+        "test_every": arguments.test_every,
+        "classes": sorted(labels),
+        "arguments": given
+        | {
+            "feature_dim": int(first.shape[1]),
+            "data_dir": str(raw),
+            "test_gt_file_path": str(raw / "gt.json"),
+        },
+    }
+
+
+def deciding_flags(arguments):
+    """The flags that decide a result, and the digest of the data."""
+    names = (*_OWN_NAMES, "seed", "test_every")
+    found = {name: getattr(arguments, name) for name in names}
+    return found | {"data": data_digest(arguments.raw)}
+
+
+def score_epochs(folder, raw, history):
+    """Scores the tested epochs and keeps the last's and the best's files.
+
+    Returns:
+        dict of "last" and "best": "epoch" and what `score` returns; and of
+        "averages", epoch -> average mAP.
+    """
+    scores = {
+        entry["epoch"]: score(_detections(folder, entry["epoch"]), raw)
+        for entry in history
+        if entry["tested"]
+    }
+    last, best = max(scores), best_epoch(scores)
+    for epoch in scores.keys() - {last, best}:
+        _detections(folder, epoch).unlink()
+    return {
+        "last": {"epoch": last, **scores[last]},
+        "best": {"epoch": best, **scores[best]},
+        "averages": {str(k): v["average_mAP"] for k, v in scores.items()},
+    }
+
+
+def best_epoch(scores):
+    """The epoch with the greatest average mAP; the first of equals.
+
+    Args:
+        scores: dict from epoch to what `score` returns.
+    """
+    return max(scores, key=lambda epoch: (scores[epoch]["average_mAP"], -epoch))
+
+
+def score(detections, raw):
+    """Scores a detections file against the test subset of a raw folder.
+
+    Returns:
+        dict of "tiou_thresholds", "mAP" at each, from 0 to 1, "average_mAP"
+        and "num_detections".
+    """
+    config = command_line.parse(
+        [
+            "acmnet",
+            f"--ground_truth={pathlib.Path(raw) / 'gt.json'}",
+            f"--detections={detections}",
+            f"--tiou_thresholds={_THRESHOLDS}",
+            "--bad_segments=keep",
+        ],
+        "evaluate",
+    )
+    result, facts = evaluate.evaluate_files(config)
+    report = evaluate.report_of(result)
+    return {
+        "tiou_thresholds": report["tiou_thresholds"],
+        "mAP": report["mAP"],
+        "average_mAP": report["average_mAP"][_AVERAGE],
+        "num_detections": facts["num_detections"],
+    }
+
+
+def data_digest(raw):
+    """SHA-256 of the annotations and of the first video of each split.
+
+    Raises:
+        InputError: if the folder is not in ACM-Net's raw layout.
+    """
+    digest = hashlib.sha256()
+    try:
+        digest.update((pathlib.Path(raw) / "gt.json").read_bytes())
+        for split in ("train", "test"):
+            text = (pathlib.Path(raw) / f"split_{split}.txt").read_bytes()
+            first = text.decode().split()[0]
+            video = pathlib.Path(raw) / split / f"{first}.npy"
+            digest.update(text + video.read_bytes())
+    except (OSError, IndexError) as error:
+        raise InputError(
+            f"--raw={raw} is not in ACM-Net's raw layout ({error}); name a "
+            "folder that synthesize wrote"
+        ) from None
+    return digest.hexdigest()
+
+
+def format_result(result):
+    """The patches and a line a score, in percent."""
+    last, best = result["own"]["last"], result["own"]["best"]
+    rows = {
+        f"own, epoch {last['epoch']} (last)": last,
+        f"own, epoch {best['epoch']} (best of "
+        f"{len(result['own']['averages'])} tested)": best,
+    }
+    rows |= {
+        f"epoch {last['epoch']}, localized with {name}": scores
+        for name, scores in result["ours"].items()
+    }
+    width = max(map(len, rows))
+    numbers = "".join(f" {t:>5g}" for t in last["tiou_thresholds"])
+    lines = [f"- {patch}" for patch in result["patches"]]
+    lines += ["", f"{'mAP %, tIoU':<{width}}{numbers}  average"]
+    for name, scores in rows.items():
+        cells = "".join(f" {100 * value:5.1f}" for value in scores["mAP"])
+        lines.append(
+            f"{name:<{width}}{cells}  {100 * scores['average_mAP']:7.2f}"
+        )
+    seconds = result["seconds"]
+    lines.append(
+        f"{seconds['training']:.0f} s of training, {seconds['testing']:.0f} s "
+        f"of testing, {result['threads']} threads, {result['device']}"
+    )
+    return "\n".join(lines)
+
+
+def _detections(folder, epoch):
+    return folder / "epochs" / f"{epoch:04d}.json"
+
+
+def _recipe(text):
+    """Name and Config of a --localize_with: flagfiles, joined by commas."""
+    paths = text.split(",")
+    config = command_line.parse(
+        ["acmnet", *(f"--flagfile={path}" for path in paths)], "localize"
+    )
+    return "+".join(pathlib.Path(path).stem for path in paths), config
+
+
+def _refuse_other_flags(folder, study):
+    """Raises InputError where another run has finished in the folder."""
+    path = folder / "trained.json"
+    before = (_read_json(path) or {"flags": study})["flags"]
+    for name, value in study.items():
+        if before.get(name) != value:
+            raise InputError(
+                f"{path} was made with {name} {before.get(name)}, not {value}; "
+                "choose another --output_dir"
+            )
+
+
+def _commit(checkout):
+    """The checkout's commit, or None where it is not a clone."""
+    if not (pathlib.Path(checkout) / ".git").exists():
+        return None
+    found = subprocess.run(
+        ["git", "-C", checkout, "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+    )
+    return found.stdout.strip() or None
+
+
+def _read_json(path):
+    if not path.exists():
+        return None
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write(folder, result):
+    annotations.write_json_atomically(folder / "result.json", result, indent=1)
+
+
+def _arguments(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--acmnet", required=True, help="checkout of ACM-Net")
+    add("--torch_python", required=True, help="interpreter with PyTorch")
+    add("--raw", required=True, help="data in ACM-Net's raw layout")
+    add("--output_dir", required=True, help="folder to write")
+    add("--learning_rate", type=float, help="default: its own, 1e-4")
+    add("--weight_decay", type=float, help="default: its own, 5e-5")
+    add("--epochs", type=int, help="default: its own, 1000")
+    add("--num_snippets", type=int, help="T; default: its own, 750")
+    add("--batch_size", type=int, help="default: its own, 16")
+    add("--fps", type=float, help="default: its own, 25")
+    add("--frames_per_snippet", type=int, help="default: its own, 16")
+    add("--seed", type=int, default=0)
+    add("--threads", type=int, default=1)
+    add(
+        "--test_every",
+        type=int,
+        default=5,
+        help="epochs between tests; the last one is always tested",
+    )
+    add(
+        "--localize_with",
+        action="append",
+        default=[],
+        help="flagfile, or several with commas, whose localization is tried "
+        "on its outputs; may be given several times",
+    )
+    arguments = parser.parse_args(argv)
+    for name in ("epochs", "num_snippets", "batch_size", "threads"):
+        value = getattr(arguments, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name}={value} must be at least 1")
+    if arguments.test_every < 1:
+        raise InputError("--test_every must be at least 1")
+    return arguments
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except (InputError, flags.Error, OSError) as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,81 @@
+"""ACM-Net's outputs as this package's, and their localization."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfwstal import annotations, localization
+
+
+def background_first(scores):
+    """Moves the background from ACM-Net's place, the last, to index 0.
+
+    Args:
+        scores: [..., C+1].
+
+    Returns:
+        [..., C+1], the actions in the same order, from 1.
+    """
+    return np.roll(scores, 1, axis=-1)
+
+
+def read(path):
+    """Yields each video's outputs from outputs.npz.
+
+    Yields:
+        video id, outputs without an axis of videos as the model has them
+        ("activation" [T, 1, C+1], foreground alone, "attention" [T, 3],
+        "video_scores" [1, C+1]), and how many of the video's snippets one
+        sampled snippet stands for: above 1 where a long video was sampled.
+    """
+    arrays = np.load(path)
+    ends = np.cumsum(arrays["sampled"])
+    activation = background_first(arrays["activation"])
+    scores = background_first(arrays["video_scores"])
+    attention = arrays["attention"]
+    for v, (name, end) in enumerate(zip(arrays["videos"], ends, strict=True)):
+        rows = slice(end - arrays["sampled"][v], end)
+        outputs = {
+            "activation": activation[rows, np.newaxis],
+            "attention": attention[rows],
+            "video_scores": scores[v : v + 1],
+        }
+        stride = arrays["num_snippets"][v] / arrays["sampled"][v]
+        yield str(name), outputs, stride
+
+
+def localize(path, settings, seconds_per_snippet, detections):
+    """Localizes outputs.npz with `tfwstal.localization`.
+
+    Args:
+        path: outputs.npz.
+        settings: LocalizationSettings.
+        seconds_per_snippet: of the features.
+        detections: detections file to write.
+    """
+    classes = [str(name) for name in np.load(path)["classes"]]
+    width = len(classes) + 1
+
+    @tf.function(
+        input_signature=[
+            {
+                "activation": tf.TensorSpec([None, 1, width], tf.float32),
+                "attention": tf.TensorSpec([None, 3], tf.float32),
+                "video_scores": tf.TensorSpec([1, width], tf.float32),
+            },
+            tf.TensorSpec([], tf.float32),
+        ],
+        autograph=False,
+    )
+    def detector(outputs, seconds):
+        return localization.localize_alone(outputs, seconds, settings)
+
+    annotations.write_detections(
+        detections,
+        {
+            name: localization.entries(
+                detector(outputs, np.float32(seconds_per_snippet * stride)),
+                classes,
+            )
+            for name, outputs, stride in read(path)
+        },
+    )

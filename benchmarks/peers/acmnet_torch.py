@@ -1,0 +1,272 @@
+"""ACM-Net's own training and testing, run by `acmnet.py` in an interpreter
+that has PyTorch.
+
+The first argument is JSON: what `acmnet.child_settings` returns. ACM-Net's
+`main_thu.main` runs as it stands, with the PATCHES. What it prints goes to
+OUTPUT_DIR/log.txt, a line an epoch to standard output.
+
+    OUTPUT_DIR/
+      log.txt             all that ACM-Net prints
+      checkpoints_acmnet/ ACM-Net's own last checkpoint
+      epochs/0010.json    its detections after epoch 10, epochs from 1
+      outputs.npz         what its network gives for the test videos at the end
+      trained.json        settings, history, times; written last
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import sys
+import threading
+import time
+import types
+
+# Name -> what is done; acmnet.py lists the same in its docstring.
+PATCHES = {
+    "NumPy": "np.int and np.float, gone since NumPy 1.24, are int and float",
+    "imports": "wandb, pandas, joblib and scikit-learn, which the run does "
+    "not need, are empty modules",
+    "settings": "width and classes come from the data, and what the flags "
+    "name from the flags; without wandb, data read in the process itself",
+    "folder": "files are written to --output_dir, not to the checkout",
+    "testing": "between tests (--test_every) its test only draws the random "
+    "number that it would draw, so that training is the same",
+    "scoring": "its own evaluation is left out: detections are kept and "
+    "scored afterwards",
+}
+_SOURCES = (
+    "main_thu.py",
+    "config/model_config.py",
+    "dataset/dataset_class.py",
+    "model/ACMNet.py",
+    "utils/net_evaluation.py",
+    "utils/net_utils.py",
+)
+
+
+def main():
+    """Trains, tests and writes everything of the module's docstring."""
+    settings = json.loads(sys.argv[1])
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    output_dir = pathlib.Path(settings["output_dir"])
+    checkout = pathlib.Path(settings["checkout"])
+    import torch
+
+    torch.set_num_threads(settings["threads"])
+    with open(output_dir / "log.txt", "w", encoding="utf-8") as log:
+        with contextlib.redirect_stdout(log):
+            own = load(checkout, output_dir)
+            arguments = own_arguments(own, settings)
+            record = Record(own, settings, arguments)
+            begin = time.monotonic()
+            own.set_random_seed(settings["seed"])
+            own.main(arguments)
+            seconds = time.monotonic() - begin
+    record.write_outputs(output_dir / "outputs.npz")
+    trained = {
+        "flags": settings["flags"],
+        "settings": own_settings(arguments) | {"seed": settings["seed"]},
+        "history": record.history,
+        "seconds": {
+            "all": round(seconds, 1),
+            "training": round(sum(e["seconds"] for e in record.history), 1),
+            "testing": round(record.testing, 1),
+        },
+        "patches": list(PATCHES.values()),
+        "code_sha256": code_digest(checkout),
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": record.numpy_version,
+        },
+        "device": str(arguments.device),
+        "threads": settings["threads"],
+    }
+    temporary = output_dir / "trained.json.partial"
+    temporary.write_text(json.dumps(trained, indent=1) + "\n")
+    os.replace(temporary, output_dir / "trained.json")
+
+
+def load(checkout, output_dir):
+    """ACM-Net's main_thu as a module, patched for today's NumPy.
+
+    Args:
+        checkout: folder of ACM-Net.
+        output_dir: folder that it takes for its own and writes to.
+    """
+    import numpy as np
+    import torch.utils.data  # noqa: F401 (looks for the real pandas)
+
+    np.int, np.float = int, float
+    stubs = {
+        "wandb": (),
+        "pandas": (),
+        "joblib": ("Parallel", "delayed"),
+        "sklearn": (),
+        "sklearn.metrics": ("average_precision_score",),
+    }
+    for name, members in stubs.items():
+        sys.modules[name] = types.ModuleType(name)
+        vars(sys.modules[name]).update(dict.fromkeys(members))
+    sys.path.insert(0, str(checkout))
+    path = checkout / "main_thu.py"
+    own = types.ModuleType("main_thu")
+    own.__file__ = str(output_dir / "main_thu.py")
+    source = path.read_text(encoding="utf-8")
+    exec(compile(source, str(path), "exec"), vars(own))
+    for name in stubs:  # others may look for the real ones
+        del sys.modules[name]
+    return own
+
+
+def own_arguments(own, settings):
+    """ACM-Net's own arguments for THUMOS-14, but for what `settings` says."""
+    sys.argv = ["main_thu.py"]
+    arguments = own.build_args(dataset="THUMOS")
+    arguments.without_wandb = True
+    arguments.num_workers = 0
+    arguments.class_name_lst = settings["classes"]
+    arguments.action_cls_num = len(settings["classes"])
+    for name, value in settings["arguments"].items():
+        if not hasattr(arguments, name):
+            raise AttributeError(f"ACM-Net has no argument {name!r}")
+        setattr(arguments, name, value)
+    return arguments
+
+
+def own_settings(arguments):
+    """The arguments that are numbers, as dict."""
+    return {
+        name: value
+        for name, value in vars(arguments).items()
+        if isinstance(value, (int, float))
+    }
+
+
+class Record:
+    """Takes the place of main_thu's `test` and keeps what it makes.
+
+    Attributes:
+        history: dict an epoch: "epoch" from 1, "tested", "train_loss",
+            "train_acc" and "seconds" of training.
+        testing: seconds of all tests.
+        latest: detections file of the latest test.
+    """
+
+    def __init__(self, own, settings, arguments):
+        self.history, self.testing, self.latest = [], 0.0, None
+        self.numpy_version = own.np.__version__
+        self._settings, self._arguments = settings, arguments
+        self._train, self._test = own.train, own.test
+        self._epochs = pathlib.Path(settings["output_dir"]) / "epochs"
+        self._epochs.mkdir()
+        own.train, own.test = self.train, self.test
+        own.ANETDetection = Unscored
+
+    def train(self, arguments, model, *rest):
+        """One epoch of ACM-Net's `train`, timed."""
+        begin = time.monotonic()
+        found = self._train(arguments, model, *rest)
+        self.history.append(
+            {
+                "epoch": len(self.history) + 1,
+                "tested": False,
+                "train_loss": float(found["train_loss"]),
+                "train_acc": float(found["train_acc"]),
+                "seconds": round(time.monotonic() - begin, 2),
+            }
+        )
+        return found
+
+    def test(self, arguments, model, dataloader, criterion):
+        """ACM-Net's `test`, every few epochs and in the last one."""
+        entry = self.history[-1]
+        epoch, last = entry["epoch"], arguments.epochs
+        if epoch % self._settings["test_every"] and epoch < last:
+            iter(dataloader)  # draws the loader's seed
+            return {"test_mAP": float("nan")}, {}
+        begin = time.monotonic()
+        outputs = []
+        hook = model.register_forward_hook(
+            lambda _, inputs, found: outputs.append(
+                [found[i].cpu().numpy()[0] for i in (7, 6, 0)]
+            )
+        )
+        found = self._test(arguments, model, dataloader, criterion)
+        hook.remove()
+        entry["tested"] = True
+        self.latest = self._epochs / f"{epoch:04d}.json"
+        shutil.copyfile(
+            pathlib.Path(arguments.save_dir) / "THUMOS_lateset_result.json",
+            self.latest,
+        )
+        self._names = list(dataloader.dataset.data_list)
+        self._lengths = [int(found[1][name]["vid_len"]) for name in self._names]
+        self._outputs = outputs
+        seconds = time.monotonic() - begin
+        self.testing += seconds
+        print(
+            f"epoch {epoch} of {last}: loss {entry['train_loss']:.4f}, "
+            f"{entry['seconds']:.1f} s training, {seconds:.1f} s testing",
+            file=sys.__stdout__,
+            flush=True,
+        )
+        return found
+
+    def write_outputs(self, path):
+        """Writes the outputs of the latest test, all videos in one array.
+
+        Background stays where ACM-Net has it: last among the classes.
+        """
+        import numpy as np
+
+        activation, attention, scores = zip(*self._outputs, strict=True)
+        np.savez(
+            path,
+            videos=np.array(self._names),
+            classes=np.array(self._settings["classes"]),
+            num_snippets=np.array(self._lengths),
+            sampled=np.array([len(each) for each in activation]),
+            activation=np.concatenate(activation),  # [sum T, C+1]
+            attention=np.concatenate(attention),  # [sum T, 3]
+            video_scores=np.stack(scores),  # [V, C+1]
+        )
+
+
+class Unscored:
+    """Stands for ANETDetection, whose joblib takes ten processes."""
+
+    def __init__(self, **unused):
+        pass
+
+    def evaluate(self):
+        """Not a number, so that no epoch is ACM-Net's best."""
+        return float("nan")
+
+
+def code_digest(checkout):
+    """SHA-256 of the files that run."""
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        digest.update((checkout / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _end_with_parent():
+    """Ends the process when standard input does: the parent is gone."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except ImportError as error:
+        sys.exit(
+            f"{sys.executable} cannot import {error.name}; install it there or "
+            "choose another --torch_python"
+        )
