@@ -98,6 +98,7 @@ def finish(folder):
     arguments = acmnet._arguments(arguments_in(folder))
     trained = {
         "flags": acmnet.deciding_flags(arguments),
+        "settings": {"segment_frames_num": 16, "frames_per_sec": 25},
         "history": [{"epoch": e, "tested": True} for e in (1, 2, 3)],
         "seconds": {"training": 3.0, "testing": 1.0},
         "patches": list(acmnet_torch.PATCHES.values()),

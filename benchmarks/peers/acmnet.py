@@ -50,12 +50,16 @@ import numpy as np
 from absl import flags
 
 from benchmarks.peers import acmnet_outputs
-from tfwstal import annotations, command_line, evaluate
+from benchmarks.peers.acmnet_scores import (
+    format_result,
+    keep_epochs,
+    score,
+    score_epochs,
+)
+from tfwstal import annotations, command_line
 from tfwstal.errors import InputError
 from tfwstal.localization import localization_settings
 
-_THRESHOLDS = "0.1:0.7:0.1"
-_AVERAGE = "0.1:0.7"
 _CHILD = pathlib.Path(__file__).with_name("acmnet_torch.py")
 
 
@@ -86,24 +90,35 @@ def main(argv):
         result["own"] = score_epochs(folder, arguments.raw, result["history"])
         result["ours"] = {}
         _write(folder, result)
+        keep_epochs(folder, result["own"])
     for name, config in recipes:
-        settings = localization_settings(config)
-        as_json = json.loads(json.dumps(dataclasses.asdict(settings)))
+        settings = dataclasses.asdict(localization_settings(config))
         done = result["ours"].get(name, {}).get("settings")
-        if done == as_json:
-            continue
-        detections = folder / "ours" / f"{name}.json"
-        acmnet_outputs.localize(
-            folder / "outputs.npz",
-            settings,
-            config.frames_per_snippet / config.fps,
-            detections,
-        )
-        scores = score(detections, arguments.raw)
-        result["ours"][name] = {"settings": as_json, **scores}
-        _write(folder, result)
+        if done != json.loads(json.dumps(settings)):
+            result["ours"][name] = localize(arguments, folder, name, config)
+            _write(folder, result)
     print(format_result(result))
     return result
+
+
+def localize(arguments, folder, name, config):
+    """Localizes outputs.npz by the flags of a Config, and scores that.
+
+    Returns:
+        dict of "settings" of the localization and what `score` returns.
+    """
+    own = _read_json(folder / "trained.json")["settings"]
+    settings = localization_settings(config)
+    detections = folder / "ours" / f"{name}.json"
+    acmnet_outputs.localize(
+        folder / "outputs.npz",
+        settings,
+        own["segment_frames_num"] / own["frames_per_sec"],
+        detections,
+    )
+    # As a file has them, so that a second start finds the same.
+    as_json = json.loads(json.dumps(dataclasses.asdict(settings)))
+    return {"settings": as_json, **score(detections, arguments.raw)}
 
 
 def train(arguments, folder, study):
@@ -214,64 +229,6 @@ def deciding_flags(arguments):
     return found | {"data": data_digest(arguments.raw)}
 
 
-def score_epochs(folder, raw, history):
-    """Scores the tested epochs and keeps the last's and the best's files.
-
-    Returns:
-        dict of "last" and "best": "epoch" and what `score` returns; and of
-        "averages", epoch -> average mAP.
-    """
-    scores = {
-        entry["epoch"]: score(_detections(folder, entry["epoch"]), raw)
-        for entry in history
-        if entry["tested"]
-    }
-    last, best = max(scores), best_epoch(scores)
-    for epoch in scores.keys() - {last, best}:
-        _detections(folder, epoch).unlink()
-    return {
-        "last": {"epoch": last, **scores[last]},
-        "best": {"epoch": best, **scores[best]},
-        "averages": {str(k): v["average_mAP"] for k, v in scores.items()},
-    }
-
-
-def best_epoch(scores):
-    """The epoch with the greatest average mAP; the first of equals.
-
-    Args:
-        scores: dict from epoch to what `score` returns.
-    """
-    return max(scores, key=lambda epoch: (scores[epoch]["average_mAP"], -epoch))
-
-
-def score(detections, raw):
-    """Scores a detections file against the test subset of a raw folder.
-
-    Returns:
-        dict of "tiou_thresholds", "mAP" at each, from 0 to 1, "average_mAP"
-        and "num_detections".
-    """
-    config = command_line.parse(
-        [
-            "acmnet",
-            f"--ground_truth={pathlib.Path(raw) / 'gt.json'}",
-            f"--detections={detections}",
-            f"--tiou_thresholds={_THRESHOLDS}",
-            "--bad_segments=keep",
-        ],
-        "evaluate",
-    )
-    result, facts = evaluate.evaluate_files(config)
-    report = evaluate.report_of(result)
-    return {
-        "tiou_thresholds": report["tiou_thresholds"],
-        "mAP": report["mAP"],
-        "average_mAP": report["average_mAP"][_AVERAGE],
-        "num_detections": facts["num_detections"],
-    }
-
-
 def data_digest(raw):
     """SHA-256 of the annotations and of the first video of each split.
 
@@ -292,39 +249,6 @@ def data_digest(raw):
             "folder that synthesize wrote"
         ) from None
     return digest.hexdigest()
-
-
-def format_result(result):
-    """The patches and a line a score, in percent."""
-    last, best = result["own"]["last"], result["own"]["best"]
-    rows = {
-        f"own, epoch {last['epoch']} (last)": last,
-        f"own, epoch {best['epoch']} (best of "
-        f"{len(result['own']['averages'])} tested)": best,
-    }
-    rows |= {
-        f"epoch {last['epoch']}, localized with {name}": scores
-        for name, scores in result["ours"].items()
-    }
-    width = max(map(len, rows))
-    numbers = "".join(f" {t:>5g}" for t in last["tiou_thresholds"])
-    lines = [f"- {patch}" for patch in result["patches"]]
-    lines += ["", f"{'mAP %, tIoU':<{width}}{numbers}  average"]
-    for name, scores in rows.items():
-        cells = "".join(f" {100 * value:5.1f}" for value in scores["mAP"])
-        lines.append(
-            f"{name:<{width}}{cells}  {100 * scores['average_mAP']:7.2f}"
-        )
-    seconds = result["seconds"]
-    lines.append(
-        f"{seconds['training']:.0f} s of training, {seconds['testing']:.0f} s "
-        f"of testing, {result['threads']} threads, {result['device']}"
-    )
-    return "\n".join(lines)
-
-
-def _detections(folder, epoch):
-    return folder / "epochs" / f"{epoch:04d}.json"
 
 
 def _recipe(text):
@@ -417,4 +341,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1:])
     except (InputError, flags.Error, OSError) as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {str(error).removeprefix('ERROR:: ')}")

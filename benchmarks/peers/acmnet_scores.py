@@ -1,0 +1,109 @@
+"""Scores of ACM-Net's detections, epoch by epoch, and their table."""
+
+import pathlib
+
+from tfwstal import command_line, evaluate
+
+_THRESHOLDS = "0.1:0.7:0.1"
+_AVERAGE = "0.1:0.7"
+
+
+def score_epochs(folder, raw, history):
+    """Scores the tested epochs.
+
+    Returns:
+        dict of "last" and "best": "epoch" and what `score` returns; and of
+        "averages", epoch -> average mAP.
+    """
+    scores = {
+        entry["epoch"]: score(_detections(folder, entry["epoch"]), raw)
+        for entry in history
+        if entry["tested"]
+    }
+    last, best = max(scores), best_epoch(scores)
+    return {
+        "last": {"epoch": last, **scores[last]},
+        "best": {"epoch": best, **scores[best]},
+        "averages": {str(k): v["average_mAP"] for k, v in scores.items()},
+    }
+
+
+def keep_epochs(folder, own):
+    """Removes the detections of all epochs but the last and the best.
+
+    Args:
+        folder: OUTPUT_DIR.
+        own: what `score_epochs` returned.
+    """
+    kept = {own[which]["epoch"] for which in ("last", "best")}
+    for epoch in {int(epoch) for epoch in own["averages"]} - kept:
+        _detections(folder, epoch).unlink()
+
+
+def best_epoch(scores):
+    """The epoch with the greatest average mAP; the first of equals.
+
+    Args:
+        scores: dict from epoch to what `score` returns.
+    """
+    return max(scores, key=lambda epoch: (scores[epoch]["average_mAP"], -epoch))
+
+
+def score(detections, raw):
+    """Scores a detections file against the test subset of a raw folder.
+
+    Returns:
+        dict of "tiou_thresholds", "mAP" at each, from 0 to 1, "average_mAP"
+        and "num_detections".
+    """
+    config = command_line.parse(
+        [
+            "acmnet",
+            f"--ground_truth={pathlib.Path(raw) / 'gt.json'}",
+            f"--detections={detections}",
+            f"--tiou_thresholds={_THRESHOLDS}",
+            "--bad_segments=keep",
+        ],
+        "evaluate",
+    )
+    result, facts = evaluate.evaluate_files(config)
+    report = evaluate.report_of(result)
+    return {
+        "tiou_thresholds": report["tiou_thresholds"],
+        "mAP": report["mAP"],
+        "average_mAP": report["average_mAP"][_AVERAGE],
+        "num_detections": facts["num_detections"],
+    }
+
+
+def format_result(result):
+    """The patches and a line a score, in percent."""
+    last, best = result["own"]["last"], result["own"]["best"]
+    rows = {
+        f"own, epoch {last['epoch']} (last)": last,
+        f"own, epoch {best['epoch']} (best of "
+        f"{len(result['own']['averages'])} tested)": best,
+    }
+    rows |= {
+        f"epoch {last['epoch']}, localized with {name}": scores
+        for name, scores in result["ours"].items()
+    }
+    width = max(map(len, rows))
+    numbers = "".join(f" {t:>5g}" for t in last["tiou_thresholds"])
+    lines = [f"- {patch}" for patch in result["patches"]]
+    lines += ["", f"{'mAP %, tIoU':<{width}}{numbers}  average"]
+    for name, scores in rows.items():
+        cells = "".join(f" {100 * value:5.1f}" for value in scores["mAP"])
+        lines.append(
+            f"{name:<{width}}{cells}  {100 * scores['average_mAP']:7.2f}"
+        )
+    seconds = result["seconds"]
+    lines.append(
+        f"{seconds['training']:.0f} s of training, {seconds['testing']:.0f} s "
+        f"of testing, {result['threads']} threads, {result['device']}"
+    )
+    return "\n".join(lines)
+
+
+def _detections(folder, epoch):
+    return folder / "epochs" / f"{epoch:04d}.json"
