@@ -22,7 +22,6 @@ from tfwstal import (
     cross_validation,
     dataset,
     dataset_info,
-    localization,
     run_folder,
 )
 
@@ -38,7 +37,7 @@ def main(config):
         model, info, config.data_dir, split=config.split
     )
     print_snippets(outputs, truth)
-    settings = localization.localization_settings(config)
+    settings = config.localization_settings()
     found = cross_validation.localized(outputs, settings)
     given = cross_validation.localized(with_labels(outputs, truth), settings)
     instances = average_precision.Instances.of_videos(truth)

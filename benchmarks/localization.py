@@ -13,7 +13,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfwstal.localization import LocalizationSettings, localize_video
+from tfwstal.localization import localize_video
+from tfwstal.options import LocalizationSettings
 
 
 def main():

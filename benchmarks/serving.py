@@ -33,7 +33,7 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 import tfwstal
-from tfwstal import export, localization, schema
+from tfwstal import export, schema
 from tfwstal.config import Config
 
 _SERVER = """
@@ -107,7 +107,7 @@ def _export(path, sizes):
     export.export(
         model,
         [f"class {index}" for index in range(sizes.classes)],
-        localization.localization_settings(Config()),
+        Config().localization_settings(),
         0.64,
         path,
     )

@@ -55,12 +55,19 @@ def run_command(tmp_path):
     return run
 
 
-def random_model(num_classes=3, feature_dim=5, seed=0, **arguments):
+LAMBDAS = ("lambda_fg", "lambda_ct", "lambda_bg", "lambda_smt", "lambda_gui")
+
+
+def random_model(
+    num_classes=3, feature_dim=5, seed=0, loss_weights=(), **arguments
+):
     """A model whose every weight, biases too, is random and of size one.
 
     Unless the arguments say otherwise its branches have classifiers of their
     own, z depends on the attention and labels are as printed.
+    `loss_weights` are the five of Eq. 8.
     """
+    arguments |= dict(zip(LAMBDAS, loss_weights, strict=bool(loss_weights)))
     arguments = {
         "classifier": "own",
         "activation": "weighted",

@@ -146,8 +146,8 @@ def pooled_features(x, a):
     return pooled
 
 
-def attention_scores(pooled, kernel, bias):
-    """Scores y^att of Section 3.2: one shared layer, then softmax.
+def attention_logits(pooled, kernel, bias):
+    """Class logits of Section 3.2: one layer for all three features.
 
     Args:
         pooled: [3, D].
@@ -155,9 +155,14 @@ def attention_scores(pooled, kernel, bias):
         bias: [C + 1].
 
     Returns:
-        [3, C + 1], each row sums to 1.
+        [3, C + 1].
     """
-    return _float64([softmax(_dense(row, kernel, bias)) for row in pooled])
+    return _float64([_dense(row, kernel, bias) for row in pooled])
+
+
+def scores(logits):
+    """Softmax of each row, [3, C + 1]: y^att and y^mil."""
+    return _float64([softmax(row) for row in logits])
 
 
 # --- MIL branch (Section 3.3) and fusion (Section 3.4) -----------------------
@@ -203,8 +208,8 @@ def top_k_mean(values, k):
     return sum(largest_first[:k]) / k
 
 
-def mil_scores(weighted, sigma=(8, 2, 2)):
-    """Scores y^mil of Eq. 3: top-k mean of each class, then softmax.
+def mil_logits(weighted, sigma=(8, 2, 2)):
+    """Omega of Eq. 3: top-k mean of each class.
 
     Args:
         weighted: [T, 3, C + 1], the raw products of Eq. 2.
@@ -212,18 +217,16 @@ def mil_scores(weighted, sigma=(8, 2, 2)):
             k = max(floor(T / sigma), 1).
 
     Returns:
-        [3, C + 1], each row sums to 1.
+        [3, C + 1].
     """
     weighted = _float64(weighted)
     num_snippets, _, num_entries = weighted.shape
-    scores = np.zeros((3, num_entries))
+    omega = np.zeros((3, num_entries))
     for row in range(3):
         k = max(num_snippets // sigma[row], 1)
-        omega = []
         for c in range(num_entries):
-            omega.append(top_k_mean(weighted[:, row, c], k))
-        scores[row] = softmax(omega)
-    return scores
+            omega[row, c] = top_k_mean(weighted[:, row, c], k)
+    return omega
 
 
 def activation(weighted):
@@ -284,8 +287,9 @@ def forward(
 
     Returns:
         dict with embedding [T, D], attention [T, 3], class_logits [T, C + 1],
-        weighted_logits and activation [T, 3, C + 1], attention_scores,
-        mil_scores and video_scores [3, C + 1].
+        weighted_logits and activation [T, 3, C + 1], and [3, C + 1] each:
+        attention_logits, mil_logits, attention_scores, mil_scores and
+        video_scores.
     """
     x = residual_block(
         features, weights["conv_kernel"], weights["conv_bias"], residual
@@ -295,10 +299,11 @@ def forward(
     )
     p = class_logits(x, weights["class_kernel"], weights["class_bias"])
     weighted = weighted_logits(a, p)
-    att = attention_scores(
+    att_logits = attention_logits(
         pooled_features(x, a), weights["pooled_kernel"], weights["pooled_bias"]
     )
-    mil = mil_scores(weighted, sigma)
+    omega = mil_logits(weighted, sigma)
+    att, mil = scores(att_logits), scores(omega)
     video_scores = {"both": fused(att, mil), "attention": att, "mil": mil}
     return {
         "embedding": x,
@@ -308,6 +313,8 @@ def forward(
         "activation": activation(
             weighted if z == "weighted" else np.stack([p] * 3, axis=1)
         ),
+        "attention_logits": att_logits,
+        "mil_logits": omega,
         "attention_scores": att,
         "mil_scores": mil,
         "video_scores": video_scores[branches],
@@ -459,11 +466,11 @@ def loss_terms(
     wanted = targets(actions, len(centroids) - 1, labels)
     if guiding_attention is None:
         guiding_attention = video["attention"][:, FOREGROUND]
-    scores = video["video_scores"]
+    y = video["video_scores"]
     return {
-        "cls_fg": classification_loss(scores[FOREGROUND], wanted[FOREGROUND]),
-        "cls_ct": classification_loss(scores[CONTEXT], wanted[CONTEXT]),
-        "cls_bg": classification_loss(scores[BACKGROUND], wanted[BACKGROUND]),
+        "cls_fg": classification_loss(y[FOREGROUND], wanted[FOREGROUND]),
+        "cls_ct": classification_loss(y[CONTEXT], wanted[CONTEXT]),
+        "cls_bg": classification_loss(y[BACKGROUND], wanted[BACKGROUND]),
         "smt": semantic_loss(
             video["embedding"], video["class_logits"], centroids
         ),

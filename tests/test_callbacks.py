@@ -18,7 +18,7 @@ def _logged(records, epochs=1, **arguments):
         info,
         records,
         "test",
-        localization.localization_settings(Config(alpha=0.0)),
+        Config(alpha=0.0).localization_settings(),
         (0.1, 0.5),
         **arguments,
     )
@@ -33,7 +33,7 @@ def _expected(records, protocol):
     """[H, C] AP of what localization finds, by the library's own functions."""
     info = dataset_info.read(records)
     detector = localization.make_detector(
-        random_model(), localization.localization_settings(Config(alpha=0.0))
+        random_model(), Config(alpha=0.0).localization_settings()
     )
     truth = [
         (video, info.classes[label - 1], segment)

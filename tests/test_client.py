@@ -30,7 +30,7 @@ from tfwstal import (
 )
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 from tfwstal.serving_target import ServerError, Target
 
 CLASSES = ("a", "b", "Ünïcode c")

@@ -12,8 +12,9 @@ from tfwstal import (
     localization,
 )
 from tfwstal.errors import InputError
+from tfwstal.options import LocalizationSettings
 
-SETTINGS = localization.LocalizationSettings(eta=(0.05, 0.2, 0.3))
+SETTINGS = LocalizationSettings(eta=(0.05, 0.2, 0.3))
 
 
 class TestSplit:

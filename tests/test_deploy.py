@@ -22,7 +22,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tfwstal import export, serving_client
 from tfwstal.config import Config
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 DEPLOY = ROOT / "deploy"
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from conftest import random_batch, random_model, random_record
 from tfwstal import export, localization, run_folder, schema
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 CLASSES = ("a", "b", "c")
 SETTINGS = LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40)

@@ -18,7 +18,7 @@ import tfwstal
 from tfwstal import export, half_precision, localization, run_folder, warmup
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 CLASSES = ("a", "b", "c")
 FLAGS = {"eta": (0.2, 0.4), "beta": 0.3, "max_detections": 40}

@@ -13,7 +13,8 @@ from conftest import ROOT
 from raw_folders import write_acmnet
 
 from tfrecords_tools import convert
-from tfwstal.config import Config, to_text
+from tfwstal.config import Config
+from tfwstal.options import to_text
 
 RENAME = "pathlib:Path.rename"
 POINTS = {  # where, which call, after it rather than before
@@ -112,7 +113,8 @@ def test_workers_end_with_the_command(tmp_path):
     script.write_text(
         "import os, pathlib, time\n"
         "from tfrecords_tools import convert, shards\n"
-        "from tfwstal.config import Config, to_text\n"
+        "from tfwstal.config import Config\n"
+        "from tfwstal.options import to_text\n"
         "def slow(task, folder, *rest):\n"
         "    pid = str(os.getpid())\n"
         f"    pathlib.Path({str(tmp_path)!r}, 'pid' + pid).touch()\n"

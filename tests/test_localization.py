@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tfwstal import localization
 from tfwstal.config import Config
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 RANDOM_CASES = hypothesis.settings(
     derandomize=True, deadline=None, max_examples=40
@@ -279,9 +279,9 @@ class TestInterpolation:
 
 
 def test_attention_branch_thresholds_and_scores_the_attention():
-    settings = localization.localization_settings(
-        Config(branches="attention", lambda_smt=0.0, lambda_gui=0.0)
-    )
+    settings = Config(
+        branches="attention", lambda_smt=0.0, lambda_gui=0.0
+    ).localization_settings()
     assert settings.threshold_on == settings.score_on == "attention"
     attention = np.array([0.0, 0.9, 0.9, 0.0], np.float32)
     segments, classes, scores = localization.localize_video(
@@ -320,7 +320,7 @@ def test_attention_can_have_thresholds_of_its_own():
         tf.constant(np.stack([1 - activation, activation], axis=1)),
         tf.constant(attention),
         tf.constant([0.0, 1.0]),
-        localization.LocalizationSettings(
+        LocalizationSettings(
             eta=(0.2,), eta_attention=(0.5,), threshold_on="both"
         ),
     )
@@ -402,7 +402,7 @@ def test_the_best_are_kept_where_there_are_too_many():
 
 def test_settings_come_from_the_flags():
     config = Config(alpha=0.3, eta=(0.2, 0.4), nms="soft", max_detections=7)
-    settings = localization.localization_settings(config)
+    settings = config.localization_settings()
     assert settings.alpha == 0.3
     assert settings.eta == (0.2, 0.4)
     assert settings.nms == "soft"

@@ -7,6 +7,7 @@ from conftest import random_model, random_record
 from tfwstal import localization, localize, run_folder
 from tfwstal.config import Config
 from tfwstal.errors import InputError
+from tfwstal.options import LocalizationSettings
 
 
 @pytest.fixture
@@ -98,9 +99,7 @@ def test_seconds_follow_from_frame_rate_and_step(run_dir, tmp_path):
 
 def test_one_graph_serves_all_lengths(run_dir):
     model, _ = run_folder.load(run_dir)
-    detector = localization.make_detector(
-        model, localization.LocalizationSettings()
-    )
+    detector = localization.make_detector(model, LocalizationSettings())
     for length in (1, 5, 40):
         detector(
             np.zeros((1, length, 5), np.float32),

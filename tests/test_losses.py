@@ -22,23 +22,62 @@ def test_classification_loss_by_hand():
     targets = tf.constant([[1.0, 1.0, 0.0]])
     # -(log 1/2 + log 1/4) = log 8
     np.testing.assert_allclose(
-        losses.classification_loss(scores, targets), [np.log(8)], rtol=1e-6
+        losses.classification_loss(tf.math.log(scores), targets),
+        [np.log(8)],
+        rtol=1e-6,
     )
 
 
-def test_classification_loss_stays_finite_and_keeps_its_gradient():
-    scores = tf.Variable([[0.0, 1e-20, 1.0]])
-    with tf.GradientTape() as tape:
-        loss = losses.classification_loss(scores, [[0.0, 1.0, 0.0]])
-    np.testing.assert_allclose(loss, [20 * np.log(10)], rtol=1e-5)
-    # d(-log y) / dy = -1 / y, still there at 1e-20.
-    np.testing.assert_allclose(
-        tape.gradient(loss, scores), [[0, -1e20, 0]], rtol=1e-5
+@pytest.mark.parametrize("branches", ["both", "attention", "mil"])
+def test_fused_log_scores_are_the_oracle(branches):
+    attention, mil = np.random.default_rng(0).normal(0, 9, (2, 4, 3, 5))
+    found = losses.fused_log_scores(
+        tf.constant(attention, tf.float32),
+        tf.constant(mil, tf.float32),
+        branches,
     )
+    for row in range(4):
+        att, top = reference.scores(attention[row]), reference.scores(mil[row])
+        y = {"both": reference.fused(att, top), "attention": att, "mil": top}
+        np.testing.assert_allclose(
+            found[row], np.log(y[branches]), rtol=1e-5, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize("gap", [1.0, 70.0, 200.0])
+def test_both_branches_keep_a_gradient_however_wrong_they_are(gap):
+    """At a gap of 70, a probability is too small for float32's normal range."""
+    attention = tf.Variable([[gap, 0.0, -1.0]])
+    mil = tf.Variable([[gap, 0.0, -1.0]])
     with tf.GradientTape() as tape:
-        loss = losses.classification_loss(scores, [[1.0, 0.0, 0.0]])
-    assert np.isfinite(loss).all()
-    assert np.isfinite(tape.gradient(loss, scores)).all()
+        log_scores = losses.fused_log_scores(attention, mil)
+        loss = losses.classification_loss(log_scores, [[0.0, 1.0, 0.0]])
+    # -log of the second class: log(e^gap + 1 + e^-1), which is gap or so.
+    total = np.exp(gap) + 1 + np.exp(-1)
+    np.testing.assert_allclose(loss, [np.log(total)], rtol=1e-6)
+    # Both branches are equal, so each gets half of softmax - target.
+    expected = (np.exp([gap, 0, -1]) / total - [0, 1, 0]) / 2
+    for gradient in tape.gradient(loss, [attention, mil]):
+        np.testing.assert_allclose(gradient[0], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("busy", [0, 1])
+def test_one_branch_far_below_the_other_keeps_its_share(busy):
+    """The gradient is shared out by the branches' own probabilities."""
+    logits = [tf.Variable([[3.0, 0.0]]), tf.Variable([[3.0, 0.0]])]
+    logits[busy].assign([[203.0, 0.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.classification_loss(
+            losses.fused_log_scores(*logits), [[0.0, 1.0]]
+        )
+    to_busy, to_other = (
+        np.asarray(gradient)
+        for gradient in tape.gradient(loss, [logits[busy], logits[1 - busy]])
+    )
+    # y = (e^-203 + e^-3 / (1 + e^-3)) / 2: nearly all from the other branch.
+    wrong = 1 / (1 + np.exp(-3))
+    np.testing.assert_allclose(to_other, [[wrong, -wrong]], rtol=1e-5)
+    assert np.abs(to_busy).max() < 1e-30
 
 
 def test_semantic_loss_by_hand():

@@ -4,6 +4,7 @@ import pytest
 import reference
 import tensorflow as tf
 from conftest import (
+    LAMBDAS,
     assert_close,
     random_batch,
     random_model,
@@ -23,6 +24,7 @@ PER_SNIPPET = (
     "activation",
 )
 LENGTHS = [1, 7, 8, 30]
+LOSS_WEIGHTS = (0.5, 0.2, 0.3, 0.4, 0.6)
 # Every argument at a value that is not `random_model`'s.
 OTHERS = {
     "kernel_size": 5,
@@ -35,7 +37,12 @@ OTHERS = {
     "activation": "plain",
     "sigma": (4, 3, 2),
     "labels": "normalized",
-    "loss_weights": (0.5, 0.2, 0.3, 0.4, 0.6),
+    "attention_bias": 2.5,
+    "lambda_fg": 0.5,
+    "lambda_ct": 0.2,
+    "lambda_bg": 0.3,
+    "lambda_smt": 0.4,
+    "lambda_gui": 0.6,
     "guide_reduction": "sum",
     "guide_detach": True,
     "warmup_steps": 9,
@@ -104,7 +111,7 @@ def test_outputs_terms_and_total_are_the_oracle(
         activation=activation,
         sigma=sigma,
         labels=labels,
-        loss_weights=OTHERS["loss_weights"],
+        loss_weights=LOSS_WEIGHTS,
         guide_reduction=reduction,
     )
     model.compile(optimizer="sgd")
@@ -147,7 +154,7 @@ def test_outputs_terms_and_total_are_the_oracle(
             ), name
         totals.append(
             reference.total_loss(
-                expected, dict(zip(TERMS, model.loss_weights, strict=True))
+                expected, dict(zip(TERMS, LOSS_WEIGHTS, strict=True))
             )
         )
     loss = model.compute_loss(inputs, actions, outputs, training=False)
@@ -264,7 +271,7 @@ def test_dictionary_is_one_trainable_weight():
 @pytest.mark.parametrize("classifier", ["shared", "own"])
 def test_with_classes_keeps_what_both_lists_have(classifier):
     own, wanted = ("run", "jump", "dive"), ("swim", "dive", "run", "throw")
-    model = random_model(classifier=classifier, kernel_size=1, dropout=0.2)
+    model = random_model(classifier=classifier, kernel_size=1, warmup_steps=7)
     tuned = model.with_classes(own, wanted)
     inputs, _ = random_batch([4, 7])
     before, after = model(inputs), tuned(inputs)
@@ -287,7 +294,11 @@ def test_with_classes_keeps_what_both_lists_have(classifier):
     # New centroids are those of a new model, uniform in [0, 1].
     new = tuned.centroids.numpy()[[1, 4]]
     assert ((0 <= new) & (new <= 1)).all()
-    assert tuned.get_config() == {**model.get_config(), "num_classes": 4}
+    assert tuned.get_config() == {
+        **model.get_config(),
+        "num_classes": 4,
+        "warmup_steps": 0,  # those of the old training set's epochs
+    }
 
 
 @pytest.mark.parametrize(
@@ -309,3 +320,77 @@ def test_a_frozen_model_is_loaded_frozen(tmp_path):
     model.save(tmp_path / "frozen.keras")
     loaded = keras.models.load_model(tmp_path / "frozen.keras")
     assert not loaded.classifier.trainable_variables
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"activation": "foo"}, "activation=foo: must be one of weighted"),
+        ({"attention": "linear"}, "attention=linear: must be one of"),
+        ({"classifier": ""}, "classifier=: must be one of own, shared"),
+        ({"branches": "none"}, "branches=none: must be one of"),
+        ({"labels": "soft"}, "labels=soft: must be one of"),
+        ({"guide_reduction": "max"}, "guide_reduction=max: must be one of"),
+        ({"sigma": (8,)}, "sigma=8: 3 values are needed"),
+        ({"sigma": (8, 2, 0)}, "sigma=8,2,0: must be at least 1"),
+        ({"dropout": float("nan")}, "dropout=nan: must be at least 0"),
+        ({"lambda_smt": -1.0}, "lambda_smt=-1.0: must be at least 0"),
+    ],
+    ids=str,
+)
+def test_a_wrong_option_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        tfwstal.TwoStreamLocalizer(3, 5, **arguments)
+
+
+def test_an_unknown_option_is_refused():
+    with pytest.raises((TypeError, ValueError), match="lambda_smd"):
+        tfwstal.TwoStreamLocalizer(3, 5, lambda_smd=0.1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"loss": "mse"},
+        {"metrics": ["accuracy"]},
+        {"weighted_metrics": ["accuracy"]},
+        {"loss_weights": [1.0]},
+    ],
+    ids=str,
+)
+def test_compile_refuses_what_would_be_ignored(given):
+    (name,) = given
+    with pytest.raises(ValueError, match=rf"compile\({name}=.*leave it out"):
+        random_model().compile(optimizer="sgd", **given)
+
+
+def test_a_file_with_loss_weights_in_one_tuple_still_loads():
+    model = random_model(loss_weights=LOSS_WEIGHTS)
+    config = model.get_config()
+    for name in LAMBDAS:
+        del config[name]
+    config["loss_weights"] = list(LOSS_WEIGHTS)
+    again = tfwstal.TwoStreamLocalizer.from_config(config)
+    assert again.get_config() == model.get_config()
+
+
+def test_the_foreground_starts_with_its_bias():
+    model = tfwstal.TwoStreamLocalizer(3, 5, attention_bias=2.5)
+    bias = model.attention.scores.bias
+    np.testing.assert_array_equal(bias, [2.5, 0, 0])
+
+
+def test_a_second_table_to_look_up_in_takes_effect():
+    """Also in a model whose training step is compiled already."""
+    model = random_model(dropout=0.0, embedding_dropout=0.0)
+    model.compile(optimizer=keras.optimizers.SGD(0.0))
+    rows = np.arange(6, dtype=np.int32).reshape(1, 6)
+    inputs = {"rows": rows, "num_snippets": np.array([6], np.int32)}
+    actions = np.array([[1.0, 0.0, 1.0]], np.float32)
+    tables = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
+    for table in tables:
+        model.look_up_in(tf.constant(table))
+        logs = model.fit(inputs, actions, verbose=0).history
+        x = {"features": table[None], "num_snippets": np.array([6], np.int32)}
+        expected = model.evaluate(x, actions, verbose=0, return_dict=True)
+        assert logs["loss"][0] == pytest.approx(expected["loss"], rel=1e-5)

@@ -12,7 +12,7 @@ from conftest import ROOT, random_batch, random_model, random_record
 from serving_session import ServedModel
 
 from tfwstal import export, schema
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 CLASSES = ("a", "b", "c")
 SETTINGS = LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40)

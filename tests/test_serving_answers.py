@@ -9,7 +9,7 @@ from conftest import random_model, random_record, weight_variables
 from serving_session import ServedModel
 
 from tfwstal import export, localization, schema
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 CLASSES = ("a", "b", "c")
 WIDTH = 16

@@ -10,7 +10,7 @@ from conftest import random_batch, random_model, random_record
 from serving_session import ServedModel
 
 from tfwstal import export, request_checks, schema
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 WIDTH = 5
 LIMIT = 500

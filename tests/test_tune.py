@@ -11,7 +11,6 @@ from tfwstal import (
     cross_validation,
     dataset,
     dataset_info,
-    localization,
     search_space,
     train,
     tune,
@@ -195,7 +194,7 @@ class TestLocalization:
         score = cross_validation.average_map(
             outputs,
             cross_validation.segments_of_folds(info, planted, folds)[1],
-            localization.localization_settings(again),
+            again.localization_settings(),
             FAST.tiou_thresholds,
         )
         assert score == best["folds"][1]

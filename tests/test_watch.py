@@ -10,7 +10,6 @@ from tensorboard.backend.event_processing import event_accumulator
 
 from tfwstal import (
     dataset_info,
-    localization,
     run_folder,
     schema,
     timeline,
@@ -55,7 +54,7 @@ def watched(records, tmp_path):
             info.classes,
             watch.training_sample(info, records, 20),
             pictured,
-            localization.localization_settings(Config(alpha=0.0)),
+            Config(alpha=0.0).localization_settings(),
             tmp_path / "watch",
             **arguments,
         )
@@ -194,7 +193,7 @@ def test_as_often_as_a_tenth_of_the_time_allows(tmp_path, monkeypatch):
 
     monkeypatch.setattr(watch.Watch, "_write_numbers", write)
     monkeypatch.setattr(watch.time, "monotonic", lambda: seconds[0])
-    settings = localization.localization_settings(Config())
+    settings = Config().localization_settings()
     watcher = watch.Watch(
         random_model(), "abc", [], [], settings, tmp_path / "watch", every=-1
     )
@@ -275,7 +274,7 @@ def test_any_name_is_a_tag(tmp_path):
         info.classes,
         watch.training_sample(info, folder, 20),
         watch.pictured_videos(info, folder, "test"),
-        localization.localization_settings(Config()),
+        Config().localization_settings(),
         tmp_path / "watch",
     )
     watcher.set_model(model)

@@ -7,8 +7,9 @@ import typing
 
 from absl import app, flags, logging
 
-from tfwstal.config import Config, to_text
+from tfwstal.config import Config, commands_of
 from tfwstal.errors import InputError, Terminated
+from tfwstal.options import to_text
 
 # The recipes lie beside the package in a checkout, inside it once installed.
 _RECIPE_FOLDERS = (
@@ -141,7 +142,7 @@ def _define_flags(command, flag_values):
                 flag_values,
                 _Serializer(),
             )
-        if command in meta["commands"]:
+        if command in commands_of(field):
             # absl shows the key flags of the main module, whose name to it
             # is the path that was run.
             flag_values.register_key_flag_for_module(

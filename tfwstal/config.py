@@ -14,6 +14,7 @@ import pathlib
 
 from tfwstal.average_precision import AVERAGES, thresholds_of_range
 from tfwstal.errors import InputError
+from tfwstal.options import LocalizationSettings, ModelOptions, to_text
 
 TRAIN = ("train", "tune")
 MODEL = ("train", "tune")
@@ -21,7 +22,16 @@ _TIME_SCALE = ("fps", "frames_per_snippet")
 DETECT = ("train", "tune", "localize", "export", "visualize")
 
 
-def _flag(default, commands, help, *, low=None, high=None, choices=None):
+def _flag(
+    default,
+    commands,
+    help,
+    *,
+    low=None,
+    high=None,
+    choices=None,
+    count=None,
+):
     """One field of Config; `commands` are those that look at the flag."""
     return dataclasses.field(
         default=default,
@@ -31,13 +41,28 @@ def _flag(default, commands, help, *, low=None, high=None, choices=None):
             "low": low,
             "high": high,
             "choices": choices,
+            "count": count,
         },
     )
 
 
+def commands_of(field):
+    """Names of the commands that look at a field of Config."""
+    for kind, commands in (
+        (ModelOptions, MODEL),
+        (LocalizationSettings, DETECT),
+    ):
+        if field.name in kind.__dataclass_fields__:
+            return commands
+    return field.metadata["commands"]
+
+
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """The value of every flag. Field names are flag names."""
+class Config(ModelOptions, LocalizationSettings):
+    """The value of every flag. Field names are flag names.
+
+    The options of the model and of the localization are those of `options`.
+    """
 
     # === Files ===
     features_dir: str = _flag(
@@ -246,64 +271,6 @@ class Config:
     )
 
     # === Model ===
-    kernel_size: int = _flag(
-        3,
-        MODEL,
-        "Snippets the residual block's convolution spans.",
-        low=1,
-        high=1001,
-    )
-    embedding_dropout: float = _flag(
-        0.0, MODEL, "Dropout inside the residual block.", low=0.0, high=0.99
-    )
-    residual: bool = _flag(
-        True,
-        MODEL,
-        "Section 3.1's block adds its input to the convolution; without it "
-        "the convolution stands alone, as in ACM-Net.",
-    )
-    dropout: float = _flag(
-        0.5,
-        MODEL,
-        "Dropout before the MIL branch's classifier.",
-        low=0.0,
-        high=0.99,
-    )
-    attention: str = _flag(
-        "softmax",
-        MODEL,
-        "Attentions sum to one over foreground, context, background "
-        "(softmax) or are free of each other (sigmoid).",
-        choices=("softmax", "sigmoid"),
-    )
-    classifier: str = _flag(
-        "shared",
-        MODEL,
-        "The attention branch shares the MIL one's classifier or has its own.",
-        choices=("own", "shared"),
-    )
-    branches: str = _flag(
-        "both",
-        MODEL,
-        "Branches that are fused (Tables 5 and 6). attention thresholds and "
-        "scores the foreground attention, the others the activation.",
-        choices=("both", "attention", "mil"),
-    )
-    activation: str = _flag(
-        "plain",
-        MODEL,
-        "z of Eq. 7 and 9, which is also cut and scored: the softmax over "
-        "classes of a x p (weighted, ACM-Net's) or of p alone (plain).",
-        choices=("weighted", "plain"),
-    )
-    sigma: tuple[int, ...] = _flag(
-        (8, 2, 2),
-        MODEL,
-        "Top-k divisors of foreground, context, background: Eq. 3 averages "
-        "the max(snippets // sigma, 1) best snippets.",
-        low=1,
-        high=1_000_000,
-    )
     centroids: str = _flag(
         "class_mean",
         MODEL,
@@ -312,46 +279,6 @@ class Config:
         choices=("class_mean", "uniform"),
     )
 
-    # === Loss ===
-    labels: str = _flag(
-        "normalized",
-        MODEL,
-        "Targets of Eq. 5 as printed, or divided by their sum (the peers).",
-        choices=("multi_hot", "normalized"),
-    )
-    lambda_fg: float = _flag(
-        1.0,
-        MODEL,
-        "Weight of the foreground classification loss.",
-        low=0.0,
-        high=1e6,
-    )
-    lambda_ct: float = _flag(
-        0.1, MODEL, "Weight of the context loss, lambda_1.", low=0.0, high=1e6
-    )
-    lambda_bg: float = _flag(
-        0.1,
-        MODEL,
-        "Weight of the background loss, lambda_2.",
-        low=0.0,
-        high=1e6,
-    )
-    lambda_smt: float = _flag(
-        0.05, MODEL, "Weight of the semantic loss, lambda_3.", low=0.0, high=1e6
-    )
-    lambda_gui: float = _flag(
-        0.002, MODEL, "Weight of the guide loss, lambda_4.", low=0.0, high=1e6
-    )
-    guide_reduction: str = _flag(
-        "mean",
-        MODEL,
-        "Guide loss (Eq. 7) over a video's snippets: mean as printed, or sum "
-        "as the peers.",
-        choices=("mean", "sum"),
-    )
-    guide_detach: bool = _flag(
-        False, MODEL, "Stop the guide loss's gradient to the attention term."
-    )
     warmup_epochs: float = _flag(
         5.0,
         TRAIN,
@@ -359,7 +286,6 @@ class Config:
         low=0.0,
         high=1e6,
     )
-
     # === Training ===
     epochs: int = _flag(
         100,
@@ -370,6 +296,13 @@ class Config:
     )
     learning_rate: float = _flag(
         1e-4, TRAIN, "Learning rate.", low=1e-12, high=1e3
+    )
+    rate_warmup_epochs: float = _flag(
+        0.0,
+        TRAIN,
+        "Epochs over which the learning rate rises from 0 to its value.",
+        low=0.0,
+        high=1e6,
     )
     optimizer: str = _flag(
         "adam",
@@ -485,80 +418,6 @@ class Config:
         ("train", "localize", "export", "visualize"),
         "Split to localize.",
     )
-    alpha: float = _flag(
-        0.1,
-        DETECT,
-        "Classes whose video score is lower are dropped; if none is left, "
-        "the best stays.",
-        low=0.0,
-        high=1.0,
-    )
-    beta: float = _flag(
-        0.2, DETECT, "Weight of the video score in Eq. 9.", low=0.0, high=1e6
-    )
-    eta: tuple[float, ...] = _flag(
-        tuple(round(0.1 + 0.025 * i, 3) for i in range(33)),
-        DETECT,
-        "Thresholds that cut proposals, 0.1,0.2 or start:stop:step.",
-        low=0.0,
-        high=1.0,
-    )
-    threshold_on: str = _flag(
-        "activation",
-        DETECT,
-        "Sequence that eta cuts: the class's activation z_fg (Section 3.7), "
-        "the foreground attention, or both.",
-        choices=("activation", "attention", "both"),
-    )
-    eta_attention: tuple[float, ...] = _flag(
-        (),
-        DETECT,
-        "Thresholds that cut the attention, where --threshold_on has it; "
-        "empty: those of --eta.",
-        low=0.0,
-        high=1.0,
-    )
-    inflation: float = _flag(
-        0.2,
-        DETECT,
-        "Length of each outer area of Eq. 9, as a part of the proposal's.",
-        low=1e-6,
-        high=1e3,
-    )
-    samples_per_snippet: int = _flag(
-        1,
-        DETECT,
-        "Sequences are interpolated to this many samples a snippet first.",
-        low=1,
-        high=64,
-    )
-    nms: str = _flag(
-        "hard",
-        DETECT,
-        "Non-maximum suppression per class: hard, or Gaussian soft-NMS.",
-        choices=("hard", "soft"),
-    )
-    nms_tiou: float = _flag(
-        0.5,
-        DETECT,
-        "Hard NMS drops what overlaps a better one by a higher tIoU.",
-        low=0.0,
-        high=1.0,
-    )
-    nms_sigma: float = _flag(
-        0.3,
-        DETECT,
-        "Soft-NMS multiplies a score by exp(-tIoU^2 / nms_sigma).",
-        low=1e-6,
-        high=1e6,
-    )
-    max_detections: int = _flag(
-        1000,
-        DETECT,
-        "Detections kept a video, best first.",
-        low=1,
-        high=100_000,
-    )
 
     # === Exporting ===
     max_snippets: int = _flag(
@@ -589,6 +448,7 @@ class Config:
         "tIoU thresholds of the mAP table, 0.1,0.2 or start:stop:step.",
         low=1e-9,
         high=1.0,
+        count="some",
     )
     averages: tuple[str, ...] = _flag(
         AVERAGES,
@@ -743,14 +603,10 @@ class Config:
         Raises:
             InputError: for flags that contradict each other.
         """
-        if len(self.sigma) != 3:
-            raise InputError(
-                f"--sigma={','.join(map(str, self.sigma))}: three divisors "
-                "are needed (foreground, context, background)"
-            )
-        for name in ("eta", "tiou_thresholds"):
-            if not getattr(self, name):
-                raise InputError(f"--{name} is empty; give one value or more")
+        try:
+            super().__post_init__()
+        except ValueError as error:
+            raise InputError(f"--{error}") from None
         for text in self.averages:
             try:
                 thresholds_of_range(text)
@@ -784,6 +640,21 @@ class Config:
                 "look up centroids with; set --lambda_smt=0 --lambda_gui=0"
             )
 
+    def group(self, kind):
+        """The fields of an Options class, such as ModelOptions."""
+        names = [field.name for field in dataclasses.fields(kind)]
+        return kind(**{name: getattr(self, name) for name in names})
+
+    def localization_settings(self):
+        """The LocalizationSettings, as --branches has them."""
+        settings = self.group(LocalizationSettings)
+        if self.branches != "attention":
+            return settings
+        # Without the MIL branch only the attention tells where (Section 4.3).
+        return dataclasses.replace(
+            settings, threshold_on="attention", score_on="attention"
+        )
+
     def require(self, *names):
         """Raises InputError when one of the flags `names` is empty."""
         for name in names:
@@ -795,7 +666,7 @@ class Config:
         return {
             field.name: to_text(getattr(self, field.name))
             for field in dataclasses.fields(self)
-            if not set(field.metadata["commands"]).isdisjoint(commands)
+            if not set(commands_of(field)).isdisjoint(commands)
         }
 
     def of_run(self):
@@ -811,7 +682,7 @@ class Config:
                 continue
             if name == "data_dir" and value:
                 value = pathlib.Path(value).absolute()
-            if "train" in field.metadata["commands"] or name in _TIME_SCALE:
+            if "train" in commands_of(field) or name in _TIME_SCALE:
                 texts[name] = to_text(value)
         return texts
 
@@ -819,10 +690,3 @@ class Config:
         """Writes the flags that make a run, usable as a flagfile again."""
         lines = [f"--{name}={text}\n" for name, text in self.of_run().items()]
         pathlib.Path(path).write_text("".join(lines), encoding="utf-8")
-
-
-def to_text(value):
-    """A flag's value as one would type it."""
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)

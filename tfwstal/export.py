@@ -27,7 +27,6 @@ from tfwstal import (
     dataset,
     dataset_info,
     half_precision,
-    localization,
     request_checks,
     run_folder,
     schema,
@@ -46,7 +45,7 @@ def main(config):
     """Exports as the Config says; see the module."""
     config.require("run_dir", "export_dir")
     model, classes = run_folder.load(config.run_dir)
-    settings = localization.localization_settings(config)
+    settings = config.localization_settings()
     change = None
     if config.precision == "float16":
         model, change = _halve(model, classes, settings, config)

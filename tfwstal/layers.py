@@ -108,13 +108,15 @@ class Attention(keras.layers.Layer):
     Args:
         kind: "softmax", the three sum to one (ACM-Net's reading), or
             "sigmoid", each is free.
+        foreground_bias: bias of the foreground's score at the start.
     """
 
-    def __init__(self, kind="softmax", **kwargs):
+    def __init__(self, kind="softmax", foreground_bias=0.0, **kwargs):
         super().__init__(**kwargs)
         if kind not in ("softmax", "sigmoid"):
             raise ValueError(f"kind must be softmax or sigmoid, not {kind!r}")
         self.kind = kind
+        self.foreground_bias = foreground_bias
         self.scores = keras.layers.Dense(
             3, dtype=keras_versions.dtype_policy(self), name="scores"
         )
@@ -122,6 +124,7 @@ class Attention(keras.layers.Layer):
     def build(self, input_shape):
         """Creates the 1x1 convolution for embeddings [B, T, D]."""
         self.scores.build(input_shape)
+        self.scores.bias.assign([self.foreground_bias, 0.0, 0.0])
         self.built = True
 
     def call(self, embedding, valid):
@@ -132,7 +135,11 @@ class Attention(keras.layers.Layer):
 
     def get_config(self):
         """Constructor arguments."""
-        return {**super().get_config(), "kind": self.kind}
+        return {
+            **super().get_config(),
+            "kind": self.kind,
+            "foreground_bias": self.foreground_bias,
+        }
 
 
 def attention_pool(embedding, attention):
@@ -183,6 +190,35 @@ def masked_top_k_mean(values, num_snippets, divisor):
     return total / tf.cast(k, values.dtype)[:, tf.newaxis]
 
 
+def look_up(table, rows):
+    """Rows of a trainable table, with a dense gradient.
+
+    The gradient of `tf.gather` has one row for each index, repeated ones too.
+    Keras 3 hands those to the optimizer as they are; Adam then adds up the
+    squares of the parts, where it needs the square of their sum, and a row
+    that n snippets chose moves up to sqrt(n) times too far (docs/
+    sparse_gradients.md). Summed here, every optimizer, clipping and norm sees
+    the gradient itself.
+
+    Args:
+        table: [N, D] float.
+        rows: integers in [0, N), of any shape [...].
+
+    Returns:
+        [..., D].
+    """
+    num_rows = tf.shape(table)[0]
+
+    @tf.custom_gradient
+    def gather(table):
+        def gradient(upstream):
+            return tf.math.unsorted_segment_sum(upstream, rows, num_rows)
+
+        return tf.gather(table, rows), gradient
+
+    return gather(table)
+
+
 @keras.saving.register_keras_serializable(package="tfwstal")
 class CentroidDictionary(keras.layers.Layer):
     """The learnable dictionary Q of class centroids, Section 3.5.
@@ -207,7 +243,7 @@ class CentroidDictionary(keras.layers.Layer):
     def call(self, class_logits):
         """p [B, T, C+1] -> each snippet's centroid, [B, T, D] float32."""
         recognized = tf.argmax(class_logits, axis=-1, output_type=tf.int32)
-        return tf.gather(tf.convert_to_tensor(self.centroids), recognized)
+        return look_up(tf.convert_to_tensor(self.centroids), recognized)
 
     def get_config(self):
         """Constructor arguments."""

@@ -7,55 +7,7 @@ the model by itself, so a batch answers every video exactly as if it were alone.
 Positions are real numbers in snippets: snippet t covers [t, t + 1).
 """
 
-import dataclasses
-
 import tensorflow as tf
-
-
-@dataclasses.dataclass(frozen=True)
-class LocalizationSettings:
-    """How segments are found; the fields are flags of the same names.
-
-    Attributes:
-        alpha: video score below which a class is dropped.
-        beta: weight of the video score in Eq. 9.
-        eta: thresholds that cut proposals.
-        threshold_on: "activation" (z_fg per class), "attention" or "both".
-        eta_attention: thresholds that cut the attention; empty: eta.
-        score_on: sequence that Eq. 9 integrates, "activation" or "attention".
-        inflation: length of an outer area as a part of the proposal's.
-        samples_per_snippet: the sequences are interpolated to this density.
-        nms: "hard" or "soft".
-        nms_tiou: hard NMS drops what overlaps a better one by more.
-        nms_sigma: soft-NMS multiplies a score by exp(-tIoU^2 / nms_sigma).
-        max_detections: N.
-    """
-
-    alpha: float = 0.1
-    beta: float = 0.2
-    eta: tuple[float, ...] = (0.5,)
-    threshold_on: str = "activation"
-    eta_attention: tuple[float, ...] = ()
-    score_on: str = "activation"
-    inflation: float = 0.2
-    samples_per_snippet: int = 1
-    nms: str = "hard"
-    nms_tiou: float = 0.5
-    nms_sigma: float = 0.3
-    max_detections: int = 1000
-
-
-def localization_settings(config):
-    """The LocalizationSettings among the fields of a Config."""
-    values = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(LocalizationSettings)
-        if hasattr(config, field.name)
-    }
-    if config.branches == "attention":
-        # Without the MIL branch only the attention tells where (Section 4.3).
-        values |= {"threshold_on": "attention", "score_on": "attention"}
-    return LocalizationSettings(**values)
 
 
 def make_detector(model, settings):

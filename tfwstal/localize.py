@@ -45,9 +45,7 @@ def localize_split(config):
     info = dataset_info.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
-    detector = localization.make_detector(
-        model, localization.localization_settings(config)
-    )
+    detector = localization.make_detector(model, config.localization_settings())
     videos = dataset.whole_videos(info, config.data_dir, config.split)
     with dataset.readable(config.data_dir):
         results = dict(
@@ -81,9 +79,7 @@ def localize_one(config):
             schema.time_scale(config.fps, config.frames_per_snippet)
         ),
     }
-    detector = localization.make_detector(
-        model, localization.localization_settings(config)
-    )
+    detector = localization.make_detector(model, config.localization_settings())
     ((name, found),) = localization.localize_dataset(detector, [video], classes)
     if config.detections:
         annotations.write_detections(config.detections, {name: found})

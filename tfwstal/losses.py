@@ -4,11 +4,9 @@ Each returns one unweighted value a video, [B]; the model weighs and sums them
 (Eq. 8). `valid` [B, T] bool tells snippets from padding.
 """
 
-import tensorflow as tf
+import math
 
-# The least probability whose logarithm is taken. It lies so low that the
-# gradient of a probability that training drove towards zero still works.
-_TINY = 1e-30
+import tensorflow as tf
 
 
 def video_targets(actions, kind="multi_hot"):
@@ -43,17 +41,42 @@ def video_targets(actions, kind="multi_hot"):
     return targets
 
 
-def classification_loss(video_scores, targets):
+def fused_log_scores(attention_logits, mil_logits, branches="both"):
+    """log y hat, the logarithm of Eq. 4's fused video scores.
+
+    Computed from the logits of both branches: a probability below 1e-38 is
+    zero in float32 and its logarithm has no gradient, but its logit has one.
+
+    Args:
+        attention_logits: [..., C+1], the attention branch's, before softmax.
+        mil_logits: omega of Eq. 3, [..., C+1].
+        branches: "both", or the one that is used alone.
+
+    Returns:
+        [..., C+1].
+    """
+    log_attention = tf.nn.log_softmax(attention_logits)
+    log_mil = tf.nn.log_softmax(mil_logits)
+    # The idle branch keeps a gradient of zero, so that no optimizer warns
+    # about its variables.
+    if branches == "attention":
+        return log_attention + 0.0 * log_mil
+    if branches == "mil":
+        return log_mil + 0.0 * log_attention
+    pair = tf.stack([log_attention, log_mil])
+    return tf.reduce_logsumexp(pair, axis=0) - math.log(2.0)
+
+
+def classification_loss(log_scores, targets):
     """Cross-entropy L_cls, Eq. 5.
 
     Args:
-        video_scores: y hat, [B, C+1], probabilities.
+        log_scores: log y hat, [B, C+1].
         targets: y, [B, C+1].
 
     Returns:
         [B].
     """
-    log_scores = tf.math.log(tf.maximum(video_scores, _TINY))
     return -tf.reduce_sum(targets * log_scores, axis=-1)
 
 

@@ -1,11 +1,15 @@
 """The two-stream network, its loss and its training step."""
 
+import dataclasses
+
 import keras
 import tensorflow as tf
 
 from tfwstal import distribution, keras_versions, layers, losses
+from tfwstal.options import ModelOptions
 
 TERMS = ("cls_fg", "cls_ct", "cls_bg", "smt", "gui")
+_LAMBDAS = ("lambda_fg", "lambda_ct", "lambda_bg", "lambda_smt", "lambda_gui")
 
 
 @keras.saving.register_keras_serializable(package="tfwstal")
@@ -23,10 +27,13 @@ class TwoStreamLocalizer(keras.Model):
         attention        [B, T, 3]       a
         class_logits     [B, T, C+1]     p, the class activation sequence
         weighted_logits  [B, T, 3, C+1]  a x p, Eq. 2
-        activation       [B, T, 3, C+1]  its softmax over classes: the z that
-                                         Eq. 7, thresholds and Eq. 9 use
-        attention_scores [B, 3, C+1]     y hat^att
-        mil_scores       [B, 3, C+1]     y hat^mil
+        activation       [B, T, 3, C+1]  the z that Eq. 7, thresholds and Eq. 9
+                                         use: the softmax over classes of p
+                                         ("plain") or of a x p ("weighted")
+        attention_logits [B, 3, C+1]     the attention branch's class logits
+        mil_logits       [B, 3, C+1]     omega, Eq. 3
+        attention_scores [B, 3, C+1]     y hat^att, their softmax
+        mil_scores       [B, 3, C+1]     y hat^mil, likewise
         video_scores     [B, 3, C+1]     y hat, Eq. 4
 
     All are zero at padding.
@@ -34,75 +41,30 @@ class TwoStreamLocalizer(keras.Model):
     Args:
         num_classes: C, the number of actions.
         feature_dim: D.
-        kernel_size: snippets the residual block's convolution spans.
-        embedding_dropout: dropout inside the residual block.
-        residual: whether that block adds its input.
-        dropout: dropout before the MIL branch's classifier.
-        attention: "softmax" or "sigmoid".
-        classifier: "shared": one for both branches, or "own": the attention
-            branch has its own.
-        branches: "both", "attention" or "mil": what Eq. 4 fuses.
-        activation: "plain": of p alone, for each of the axis of 3, as in
-            HAM-Net's guide loss; or "weighted": of a x p, as ACM-Net's.
-        sigma: top-k divisors of Eq. 3, for the axis of 3.
-        labels: "multi_hot" or "normalized", the targets of Eq. 5.
-        loss_weights: weight of each of TERMS in Eq. 8.
-        guide_reduction: "mean" or "sum" over snippets in Eq. 7.
-        guide_detach: stop Eq. 7's gradient to the attention term.
         warmup_steps: training steps over which the weight of `smt` rises
             linearly from 0.
+        **kwargs: the fields of `options.ModelOptions`, and `name`, `dtype`
+            and `trainable` as every keras.Model takes them.
+
+    Raises:
+        ValueError: for a value that an option does not allow.
     """
 
-    def __init__(
-        self,
-        num_classes,
-        feature_dim,
-        kernel_size=3,
-        embedding_dropout=0.0,
-        residual=True,
-        dropout=0.5,
-        attention="softmax",
-        classifier="shared",
-        branches="both",
-        activation="plain",
-        sigma=(8, 2, 2),
-        labels="normalized",
-        loss_weights=(1.0, 0.1, 0.1, 0.05, 0.002),
-        guide_reduction="mean",
-        guide_detach=False,
-        warmup_steps=0,
-        **kwargs,
-    ):
+    def __init__(self, num_classes, feature_dim, warmup_steps=0, **kwargs):
+        given = {
+            field.name: kwargs.pop(field.name)
+            for field in dataclasses.fields(ModelOptions)
+            if field.name in kwargs
+        }
+        # A file keeps tuples as lists.
+        given["sigma"] = tuple(given.get("sigma", ModelOptions.sigma))
+        options = ModelOptions(**given)
         super().__init__(**kwargs)
         # === Config ===
-        self._arguments = {
-            "num_classes": num_classes,
-            "feature_dim": feature_dim,
-            "kernel_size": kernel_size,
-            "embedding_dropout": embedding_dropout,
-            "residual": residual,
-            "dropout": dropout,
-            "attention": attention,
-            "classifier": classifier,
-            "branches": branches,
-            "activation": activation,
-            "sigma": tuple(sigma),
-            "labels": labels,
-            "loss_weights": tuple(loss_weights),
-            "guide_reduction": guide_reduction,
-            "guide_detach": guide_detach,
-            "warmup_steps": warmup_steps,
-        }
         self.num_classes = num_classes
         self.feature_dim = feature_dim
-        self.branches = branches
-        self.activation = activation
-        self.sigma = tuple(sigma)
-        self.labels = labels
-        self.loss_weights = tuple(loss_weights)
-        self.guide_reduction = guide_reduction
-        self.guide_detach = guide_detach
         self.warmup_steps = warmup_steps
+        self.options = options
 
         # === Metrics ===
         self._trackers = {
@@ -114,21 +76,24 @@ class TwoStreamLocalizer(keras.Model):
         # === Layers ===
         policy = keras_versions.dtype_policy(self)
         self.residual_block = layers.ResidualBlock(
-            kernel_size,
-            embedding_dropout,
-            residual,
+            options.kernel_size,
+            options.embedding_dropout,
+            options.residual,
             dtype=policy,
             name="residual_block",
         )
         self.attention = layers.Attention(
-            attention, dtype=policy, name="attention"
+            options.attention,
+            options.attention_bias,
+            dtype=policy,
+            name="attention",
         )
-        self.dropout = keras_versions.dropout(dropout, policy)
+        self.dropout = keras_versions.dropout(options.dropout, policy)
         self.classifier = keras.layers.Dense(
             num_classes + 1, dtype=policy, name="classifier"
         )
         self.pooled_classifier = self.classifier
-        if classifier == "own":
+        if options.classifier == "own":
             self.pooled_classifier = keras.layers.Dense(
                 num_classes + 1, dtype=policy, name="pooled_classifier"
             )
@@ -159,6 +124,14 @@ class TwoStreamLocalizer(keras.Model):
         self.built = True
 
     @property
+    def loss_weights(self):
+        """Weight of each of TERMS in Eq. 8, a dict."""
+        return {
+            term: getattr(self.options, name)
+            for term, name in zip(TERMS, _LAMBDAS, strict=True)
+        }
+
+    @property
     def centroids(self):
         """Q, the dictionary of class centroids: a weight, [C+1, D]."""
         return self.dictionary.centroids
@@ -174,24 +147,26 @@ class TwoStreamLocalizer(keras.Model):
         # Attention branch, Section 3.2.
         a = self.attention(x, valid)  # [B, T, 3]
         pooled = layers.attention_pool(x, a)  # [B, 3, D]
-        attention_scores = tf.nn.softmax(
-            tf.cast(self.pooled_classifier(pooled), tf.float32)
-        )
+        attention_logits = tf.cast(self.pooled_classifier(pooled), tf.float32)
+        attention_scores = tf.nn.softmax(attention_logits)
         # MIL branch, Section 3.3.
         p = self.classifier(self.dropout(x, training=training))
         p = layers.zero_padding(tf.cast(p, tf.float32), valid)  # [B, T, C+1]
         z = a[..., tf.newaxis] * p[:, :, tf.newaxis, :]  # [B, T, 3, C+1]
         omega = [
             layers.masked_top_k_mean(z[:, :, i], num_snippets, divisor)
-            for i, divisor in enumerate(self.sigma)
+            for i, divisor in enumerate(self.options.sigma)
         ]
-        mil_scores = tf.nn.softmax(tf.stack(omega, axis=1))
+        mil_logits = tf.stack(omega, axis=1)  # [B, 3, C+1]
+        mil_scores = tf.nn.softmax(mil_logits)
         return {
             "embedding": x,
             "attention": a,
             "class_logits": p,
             "weighted_logits": z,
             "activation": self._activation(p, z, valid),
+            "attention_logits": attention_logits,
+            "mil_logits": mil_logits,
             "attention_scores": attention_scores,
             "mil_scores": mil_scores,
             "video_scores": self._fuse(attention_scores, mil_scores),
@@ -199,7 +174,7 @@ class TwoStreamLocalizer(keras.Model):
 
     def _activation(self, p, z, valid):
         """The softmax over classes that stands for z in Eq. 7 and 9."""
-        if self.activation == "plain":
+        if self.options.activation == "plain":
             activation = tf.nn.softmax(p)[:, :, tf.newaxis]
             activation = tf.repeat(activation, 3, axis=2)
         else:
@@ -208,9 +183,8 @@ class TwoStreamLocalizer(keras.Model):
 
     def _fuse(self, attention_scores, mil_scores):
         """Late fusion, Eq. 4, or one branch alone (Tables 5 and 6)."""
-        # The idle branch keeps a weight of 0, so that its variables have a
-        # gradient, of zero, and no optimizer complains.
-        share = {"both": 0.5, "attention": 1.0, "mil": 0.0}[self.branches]
+        shares = {"both": 0.5, "attention": 1.0, "mil": 0.0}
+        share = shares[self.options.branches]
         return share * attention_scores + (1.0 - share) * mil_scores
 
     def with_classes(self, own, wanted):
@@ -240,7 +214,12 @@ class TwoStreamLocalizer(keras.Model):
         for names in (own, wanted):
             if len(set(names)) < len(names):
                 raise ValueError(f"a name stands twice in {names}")
-        config = {**self.get_config(), "num_classes": len(wanted)}
+        config = {
+            **self.get_config(),
+            "num_classes": len(wanted),
+            # Counted in steps of the old training set.
+            "warmup_steps": 0,
+        }
         model = type(self).from_config(config)
         kept = [name for name in wanted if name in own]
         rows = [0] + [1 + wanted.index(name) for name in kept]
@@ -274,10 +253,14 @@ class TwoStreamLocalizer(keras.Model):
         valid = tf.sequence_mask(
             inputs["num_snippets"], tf.shape(outputs["class_logits"])[1]
         )
-        targets = losses.video_targets(actions, self.labels)
-        scores = outputs["video_scores"]
+        targets = losses.video_targets(actions, self.options.labels)
+        log_scores = losses.fused_log_scores(
+            outputs["attention_logits"],
+            outputs["mil_logits"],
+            self.options.branches,
+        )
         terms = {
-            name: losses.classification_loss(scores[:, i], targets[:, i])
+            name: losses.classification_loss(log_scores[:, i], targets[:, i])
             for i, name in enumerate(("cls_fg", "cls_ct", "cls_bg"))
         }
         terms["smt"] = losses.semantic_loss(
@@ -289,8 +272,8 @@ class TwoStreamLocalizer(keras.Model):
             outputs["attention"][:, :, 0],
             outputs["activation"][:, :, 0, 0],
             valid,
-            self.guide_reduction,
-            self.guide_detach,
+            self.options.guide_reduction,
+            self.options.guide_detach,
         )
         return terms
 
@@ -312,7 +295,7 @@ class TwoStreamLocalizer(keras.Model):
             name: distribution.part_of_mean(values, num_videos)
             for name, values in self.loss_terms(x, y, y_pred).items()
         }
-        weights = dict(zip(TERMS, self.loss_weights, strict=True))
+        weights = self.loss_weights
         if training and self.warmup_steps:
             step = tf.cast(
                 tf.convert_to_tensor(self.optimizer.iterations), tf.float32
@@ -323,6 +306,41 @@ class TwoStreamLocalizer(keras.Model):
         for name, value in zip(("loss", *terms), means, strict=True):
             self._trackers[name].update_state(value, sample_weight=num_videos)
         return loss
+
+    def compile(
+        self,
+        optimizer="rmsprop",
+        loss=None,
+        loss_weights=None,
+        metrics=None,
+        weighted_metrics=None,
+        **kwargs,
+    ):
+        """As keras.Model.compile, without what this model brings itself.
+
+        Raises:
+            ValueError: for a loss or metrics, which would be ignored: the
+                loss is Eq. 8, with the weights of the constructor.
+        """
+        given = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        for name, value in given.items():
+            if value is not None:
+                raise ValueError(
+                    f"compile({name}={value!r}): TwoStreamLocalizer computes "
+                    "its own loss and metrics (Eq. 8); leave it out"
+                )
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def compile_from_config(self, config):
+        """Compiles a loaded model; Keras leaves this to a custom `compile`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None and self.built:
+            keras_versions.build_optimizer(self)
 
     @property
     def metrics(self):
@@ -338,6 +356,8 @@ class TwoStreamLocalizer(keras.Model):
         """
         # A function, since Keras would keep a variable as one of its own.
         self._look_up = lambda rows: tf.gather(features, rows)
+        # A step that was traced before holds the table of that time.
+        self.train_function = None
 
     def train_step(self, data):
         """One step: forward, Eq. 8, gradients, update; XLA compiles it."""
@@ -371,4 +391,18 @@ class TwoStreamLocalizer(keras.Model):
         """Constructor arguments."""
         # Keras 2.15 leaves `trainable` out.
         kept = {"trainable": self.trainable, **super().get_config()}
-        return {**kept, **self._arguments}
+        return {
+            **kept,
+            "num_classes": self.num_classes,
+            "feature_dim": self.feature_dim,
+            "warmup_steps": self.warmup_steps,
+            **dataclasses.asdict(self.options),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """The model of a config; `loss_weights` is what files of before had."""
+        config = dict(config)
+        weights = config.pop("loss_weights", ())
+        config |= dict(zip(_LAMBDAS, weights, strict=bool(weights)))
+        return super().from_config(config)

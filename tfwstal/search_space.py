@@ -5,7 +5,7 @@ import itertools
 import random
 
 from tfwstal import command_line
-from tfwstal.config import to_text
+from tfwstal.options import to_text
 
 # Section 4.1: "from 0.001 to 0.01 in the step of 0.001, and from 0.01 to 0.1
 # in the step of 0.01"; for beta likewise. The two scales overlap.

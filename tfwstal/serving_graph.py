@@ -15,7 +15,7 @@ import dataclasses
 import tensorflow as tf
 
 from tfwstal import localization, request_checks, schema
-from tfwstal.config import to_text
+from tfwstal.options import LocalizationSettings, to_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +31,7 @@ class ServingSettings:
     """
 
     classes: tuple[str, ...]
-    localization: localization.LocalizationSettings
+    localization: LocalizationSettings
     seconds_per_snippet: float
     max_snippets: int = request_checks.MAX_SNIPPETS
 

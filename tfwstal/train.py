@@ -30,13 +30,13 @@ from tfwstal import (
     distribution,
     feature_cache,
     keras_versions,
-    localization,
     optimizers,
     run_folder,
     watch,
 )
 from tfwstal.errors import InputError
 from tfwstal.model import TwoStreamLocalizer
+from tfwstal.options import ModelOptions
 
 
 def main(config):
@@ -98,6 +98,7 @@ def compiled_model(config, info, videos=None, workers=None):
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     means = dataset.class_means(info, config.data_dir, videos)
+    steps = dataset.steps_per_epoch(info, config.batch_size, videos)
     with workers.scope():
         model = build_model(config, info, videos)
         if config.centroids == "class_mean":
@@ -109,7 +110,7 @@ def compiled_model(config, info, videos=None, workers=None):
                 config.weight_decay,
                 config.clip_norm,
                 config.ema,
-                use_xla(config),
+                round(config.rate_warmup_epochs * steps),
             ),
             jit_compile=use_xla(config),
             steps_per_execution=steps_per_execution(config, info, videos),
@@ -134,27 +135,9 @@ def build_model(config, info, videos=None):
     return TwoStreamLocalizer(
         num_classes=len(info.classes),
         feature_dim=info.feature_dim,
-        kernel_size=config.kernel_size,
-        embedding_dropout=config.embedding_dropout,
-        residual=config.residual,
-        dropout=config.dropout,
-        attention=config.attention,
-        classifier=config.classifier,
-        branches=config.branches,
-        activation=config.activation,
-        sigma=config.sigma,
-        labels=config.labels,
-        loss_weights=(
-            config.lambda_fg,
-            config.lambda_ct,
-            config.lambda_bg,
-            config.lambda_smt,
-            config.lambda_gui,
-        ),
-        guide_reduction=config.guide_reduction,
-        guide_detach=config.guide_detach,
         warmup_steps=round(config.warmup_epochs * steps),
         dtype=config.precision,
+        **dataclasses.asdict(config.group(ModelOptions)),
     )
 
 
@@ -338,7 +321,7 @@ def _writers(model, config, info, run_dir):
             info,
             config.data_dir,
             config.split,
-            localization.localization_settings(config),
+            config.localization_settings(),
             config.tiou_thresholds,
             config.eval_every,
         )
@@ -357,7 +340,7 @@ def _watch(model, config, info, run_dir):
         watch.pictured_videos(
             info, config.data_dir, config.split, config.watch_videos
         ),
-        localization.localization_settings(config),
+        config.localization_settings(),
         run_dir / "logs" / "watch",
         config.watch_every,
     )

@@ -34,7 +34,6 @@ from tfwstal import (
     cross_validation,
     dataset,
     dataset_info,
-    localization,
     run_folder,
     search_space,
     train,
@@ -152,7 +151,7 @@ class Scorer:
             if self._outputs
             else self._held_out_outputs(config, fold),
             self._truth[fold],
-            localization.localization_settings(config),
+            config.localization_settings(),
             config.tiou_thresholds,
         )
 

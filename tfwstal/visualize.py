@@ -185,7 +185,7 @@ def _curves(run, video, config):
     outputs = model(inputs, training=False)
     return timeline.curves(
         {name: value[0] for name, value in outputs.items()},
-        model.branches,
+        model.options.branches,
         classes,
         config.alpha,
         float(video["seconds_per_snippet"]),

@@ -154,7 +154,7 @@ class Watch(keras.callbacks.Callback):
             timeline.strongest(localization.entries(found, self._classes[1:])),
             *timeline.curves(
                 outputs,
-                self.model.branches,
+                self.model.options.branches,
                 self._classes[1:],
                 self._settings.alpha,
                 float(seconds),
