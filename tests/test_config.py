@@ -40,6 +40,7 @@ def test_recipes_are_found_from_any_folder(tmp_path, monkeypatch):
         (["--alpha=nan"], "--alpha=nan: must be at least 0"),
         (["--learning_rate=inf"], "must be at most 1000"),
         (["--nms=fuzzy"], "must be one of hard, soft"),
+        (["--family=sparce"], "must be one of plain, context, sparse"),
         (["--eta=0.1:0.9"], "ranges are start:stop:step"),
         (["--eta="], "--eta=: is empty"),
         (["--sigma=8,2"], "--sigma=8,2: 3 values are needed"),

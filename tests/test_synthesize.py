@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tfrecords_tools import planted_features, planted_timelines, synthesize
+from tfrecords_tools.planted_families import FAMILIES
 from tfwstal.config import Config
 from tfwstal.errors import InputError
 
@@ -379,6 +380,301 @@ def test_snippet_mixes_in_proportion():
     )
 
 
+# === Families ===
+
+
+def timelines(family, num_videos=48):
+    """Timelines as `write` plants them, each of eight classes in turn."""
+    config = make_config(
+        family=family,
+        num_train_videos=num_videos,
+        num_test_videos=8,
+        num_classes=8,
+        median_snippets=120,
+    )
+    videos = planted_timelines.draw_videos(config)
+    labels = sorted({s.label for v in videos.values() for s in v.segments})
+    return [
+        synthesize.make_timeline(
+            planted_timelines.generator(config.seed, name, stage=1),
+            video,
+            labels,
+            config,
+        )
+        for name, video in videos.items()
+        if video.subset == "train"
+    ]
+
+
+def cover(intervals, length):
+    """Whether half of each snippet lies in an interval or more does."""
+    total = np.zeros(length)
+    for start, end in intervals:
+        total += planted_features.covered(start, end, length)
+    return total >= 0.5
+
+
+def plant_timelines(family, drawn, difficulty=1.0, feature_dim=128):
+    world = planted_features.make_world(
+        np.random.default_rng(0), 8, feature_dim, difficulty, FAMILIES[family]
+    )
+    return [
+        planted_features.draw_features(
+            np.random.default_rng([1, i]), world, timeline
+        )
+        for i, timeline in enumerate(drawn)
+    ]
+
+
+def test_flag_offers_the_families_there_are():
+    (field,) = (f for f in dataclasses.fields(Config) if f.name == "family")
+    assert field.metadata["choices"] == tuple(FAMILIES)
+    assert field.default == "plain"
+
+
+@pytest.mark.parametrize("family", ["context", "sparse"])
+def test_family_depends_on_seed_and_name_only(tmp_path, family):
+    flags = dict(family=family, feature_dim=16)
+    first = make_set(tmp_path / "first", **flags)
+    assert make_set(tmp_path / "again", **flags) == first
+    more = make_set(tmp_path / "more", num_train_videos=8, **flags)
+    videos = {k: v for k, v in first.items() if k.endswith(".npy")}
+    assert videos.items() <= more.items()
+    others = [
+        make_set(tmp_path / "seed", **flags | {"seed": 1}),
+        make_set(tmp_path / "plain", **flags | {"family": "plain"}),
+    ]
+    for other in others:
+        assert all(other[name] != videos[name] for name in videos)
+
+
+@pytest.mark.parametrize("family", ["context", "sparse"])
+def test_families_have_one_scale(family):
+    """The plain one's, within 5 %, and I3D's (see above)."""
+    plain, other = (
+        np.concatenate(plant_timelines(name, timelines(name)))
+        for name in ("plain", family)
+    )
+    for statistic in (
+        np.mean,
+        np.std,
+        lambda x: np.linalg.norm(x, axis=1).mean(),
+    ):
+        assert statistic(other) == pytest.approx(statistic(plain), rel=0.05)
+    assert np.mean(other == 0) == pytest.approx(np.mean(plain == 0), abs=0.01)
+
+
+def share_of_far_context(family):
+    """Of the snippets 8 s and more away from actions, those in context; and
+    the longest context there, in seconds."""
+    away = shown = 0
+    longest = 0.0
+    for timeline in timelines(family):
+        length, margin = timeline.num_snippets, 8 * 25 / 16
+        near = cover(
+            [(s - margin, e + margin) for _, s, e in timeline.actions], length
+        )
+        context = cover([(s, e) for _, s, e in timeline.contexts], length)
+        away += np.sum(~near)
+        shown += np.sum(~near & context)
+        far = [
+            (s, e)
+            for _, s, e in timeline.contexts
+            if not near[int(s) : int(e)].any()
+        ]
+        longest = max([longest] + [(e - s) * 16 / 25 for s, e in far])
+    return shown / away, longest
+
+
+def test_context_family_shows_context_away_from_actions():
+    plain, _ = share_of_far_context("plain")
+    strong, longest = share_of_far_context("context")
+    assert plain < 0.1
+    assert 0.35 < strong < 0.75  # 0.8 of the gaps, 0.4 to 0.9 of each
+    assert longest > 30
+
+
+def test_copies_lie_in_contexts_and_last_as_actions_do():
+    count = seconds = 0
+    for timeline in timelines("context"):
+        count += len(timeline.copies)
+        for _, start, end in timeline.contexts:
+            seconds += (end - start) * 16 / 25
+        for index, start, end in timeline.copies:
+            assert any(
+                c == index and s <= start + 1e-6 and end <= e + 1e-6
+                for c, s, e in timeline.contexts
+            )
+            longest = max(e - s for c, s, e in timeline.actions if c == index)
+            assert 0 < end - start <= longest + 1e-6
+    assert 0.09 < count / seconds < 0.11  # one in 10 s
+    assert not any(timeline.copies for timeline in timelines("plain"))
+
+
+def test_copy_is_a_weak_action():
+    """Without noise and scenes, in z: 0.4 of the action's pattern."""
+    world = planted_features.make_world(
+        np.random.default_rng(0), 4, 64, 1.0, FAMILIES["context"]
+    )
+    world = dataclasses.replace(world, views=0 * world.views)
+    around = np.array([0, 1, 1, 1, 1, 1, 0], np.float32)
+    timeline = planted_features.Timeline(7, (), (), ((2, 1.0, 7.0),))
+    z = planted_features._plant_copies(
+        np.random.default_rng(0), world, timeline, around
+    )
+    # Six snippets long: the third's middle is at 2.5 / 6, a quarter of the way
+    # back from the middle phase at 1/2 to the first at 1/6.
+    outer, middle, _ = world.actions[2]
+    np.testing.assert_allclose(
+        z[3], 0.4 * (0.25 * outer + 0.75 * middle), rtol=1e-4, atol=1e-5
+    )
+    assert not z[[0, 6]].any()  # no context there
+
+
+def test_copies_look_more_like_actions_than_other_context_does():
+    drawn = timelines("context")
+    features = plant_timelines("context", drawn)
+    rows = {"action": [], "copy": [], "context": [], "rest": []}
+    for timeline, x in zip(drawn, features, strict=True):
+        length = len(x)
+        action, copy, context = (
+            cover([(s, e) for _, s, e in part], length)
+            for part in (timeline.actions, timeline.copies, timeline.contexts)
+        )
+        rows["action"].append(x[action])
+        rows["copy"].append(x[copy & context & ~action])
+        rows["context"].append(x[~copy & context & ~action])
+        rows["rest"].append(x[~context & ~action])
+    rows = {name: np.concatenate(part) for name, part in rows.items()}
+    direction = rows["action"].mean(0) - rows["rest"].mean(0)
+    scores = {name: np.mean(part @ direction) for name, part in rows.items()}
+    unit = scores["action"] - scores["rest"]
+    copy, context = (
+        (scores[name] - scores["rest"]) / unit for name in ("copy", "context")
+    )
+    assert context + 0.1 < copy < 0.9
+
+
+def nearest_class(drawn, features, choose):
+    """Accuracy of nearest class means on snippets of the second half.
+
+    `choose` gives the class of each snippet of a timeline, -1: left out.
+    """
+    classes = [choose(timeline) for timeline in drawn]
+    half = len(drawn) // 2
+    x, y = np.concatenate(features[:half]), np.concatenate(classes[:half])
+    means = np.stack([x[y == c].mean(0) for c in range(8)])
+    x, y = np.concatenate(features[half:]), np.concatenate(classes[half:])
+    distances = (means**2).sum(1) - 2 * x[y >= 0] @ means.T
+    return np.mean(distances.argmin(1) == y[y >= 0])
+
+
+def classes_of(timeline, part):
+    found = np.full(timeline.num_snippets, -1)
+    for index, start, end in getattr(timeline, part):
+        found[cover([(start, end)], timeline.num_snippets)] = index
+    if part == "contexts":
+        actions = [(s, e) for _, s, e in timeline.actions]
+        found[cover(actions, timeline.num_snippets)] = -1
+    return found
+
+
+def test_context_alone_tells_the_class_of_the_context_family():
+    accuracies = []
+    for family in ("plain", "context"):
+        drawn = timelines(family)
+        accuracies.append(
+            nearest_class(
+                drawn,
+                plant_timelines(family, drawn),
+                lambda timeline: classes_of(timeline, "contexts"),
+            )
+        )
+    assert accuracies[1] > accuracies[0] + 0.15
+    assert 0.6 < accuracies[1] < 0.98
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_families_are_harder_at_a_higher_difficulty(family):
+    drawn = timelines(family)
+    easy, usual, hard = (
+        nearest_class(
+            drawn,
+            plant_timelines(family, drawn, difficulty),
+            lambda timeline: classes_of(timeline, "actions"),
+        )
+        for difficulty in (0.25, 1.0, 2.0)
+    )
+    assert easy > usual + 0.1
+    assert usual > hard + 0.1
+    assert usual > 2 / 8  # twice chance
+
+
+def test_fewer_than_half_of_a_sparse_action_is_telling():
+    for timeline in timelines("sparse"):
+        assert len(timeline.telling) == len(timeline.actions)
+        for (_, start, end), pieces in zip(
+            timeline.actions, timeline.telling, strict=True
+        ):
+            assert all(start <= s < e <= end + 1e-9 for s, e in pieces)
+            share = sum(e - s for s, e in pieces) / (end - start)
+            assert 0.24 < share <= 0.4 + 1e-6  # 1 of 4 to 2 of 5 pieces
+
+
+def test_sparse_actions_last_longer_and_are_fewer():
+    plain, sparse = (
+        planted_timelines.draw_videos(
+            make_config(
+                family=family,
+                num_train_videos=200,
+                num_test_videos=200,
+                median_snippets=240,
+                num_classes=20,
+            )
+        ).values()
+        for family in ("plain", "sparse")
+    )
+    lengths = [
+        np.median([s.end - s.start for v in videos for s in v.segments])
+        for videos in (plain, sparse)
+    ]
+    counts = [
+        np.mean([len(v.segments) for v in videos]) for videos in (plain, sparse)
+    ]
+    covered = [
+        sum(s.end - s.start for v in videos for s in v.segments)
+        / sum(v.duration for v in videos)
+        for videos in (plain, sparse)
+    ]
+    assert 2.5 < lengths[1] / lengths[0] < 3.5
+    assert 2.3 < counts[0] / counts[1] < 3.5
+    assert covered[1] == pytest.approx(covered[0], rel=0.2)
+
+
+def test_untold_part_of_a_sparse_action_shows_motion_and_view_only():
+    world = planted_features.make_world(
+        np.random.default_rng(0), 2, 64, 0.0, FAMILIES["sparse"]
+    )
+    timeline = planted_features.Timeline(
+        4, ((1, 0.0, 3.0),), (), (), (((1.0, 1.5),),)
+    )
+    covered, z = planted_features._plant_actions(
+        np.random.default_rng(0), world, timeline
+    )
+    np.testing.assert_array_equal(covered, [1, 1, 1, 0])
+    # Phases are at 1/6, 1/2, 5/6: those of three snippets' middles.
+    told = 1.5 * world.actions[1, 1]
+    views = [
+        [world.motion + view, (told + world.motion) / 2 + view]
+        for view in world.views[1]
+    ]
+    assert any(np.allclose(z[:2], rows, atol=1e-5) for rows in views)
+    np.testing.assert_array_equal(z[0], z[2])
+    # Motion is what the actions share: it lies in all of them.
+    along = world.actions @ world.motion / (world.motion @ world.motion)
+    assert np.all(along > 0.5)
+
+
 # === Following annotations ===
 
 
@@ -460,6 +756,25 @@ def test_refuses_annotations(tmp_path, database, message):
     with pytest.raises(InputError, match=message):
         make_set(tmp_path / "raw", annotations=path)
     assert [p.name for p in tmp_path.iterdir()] == ["gt.json"]
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_families_follow_annotations(tmp_path, family):
+    path = write_json(
+        tmp_path / "gt.json",
+        {
+            "a": entry("train", ("Golf", 1.5, 4), ("Dive", 30, 37.4)),
+            "b": entry("test", ("Dive", 2, 9), duration=60.0),
+        },
+    )
+    make_set(tmp_path / "raw", annotations=path, family=family)
+    database = read_database(tmp_path / "raw")
+    assert {
+        name: [a["segment"] for a in video["annotations"]]
+        for name, video in database.items()
+    } == {"a": [[1.5, 4.0], [30.0, 37.4]], "b": [[2.0, 9.0]]}
+    # floor(60 * 25 / 16)
+    assert np.load(tmp_path / "raw/test/b.npy").shape == (93, 128)
 
 
 def test_follows_thumos(tmp_path):

@@ -36,11 +36,17 @@ z is a sum over the terms below. Each stands for a difficulty of the task:
 
 The difficulty scales nuisance and noise, and draws context towards the action.
 A snippet that an interval covers in part has that part of the term.
+
+That is the plain family. The others, see `planted_families`, change some of
+these terms: which snippets of an action show its class, what lies below
+actions, and weak copies of actions inside contexts.
 """
 
 import dataclasses
 
 import numpy as np
+
+from tfrecords_tools.planted_families import FAMILIES, Family
 
 _LATENTS = 48  # numbers in z for each of RGB and flow
 _SCENES = 24
@@ -65,6 +71,7 @@ class World:
 
     Attributes:
         actions: [C, 3, L], the phases of each class.
+        motion: [L], the part that all phases of all classes have in common.
         views: [C, 2, L], what a view adds to all phases.
         contexts: [C, L].
         scenes: [S, L].
@@ -73,9 +80,11 @@ class World:
         baseline: [D].
         scale: [D].
         difficulty: as the flag.
+        family: of --family.
     """
 
     actions: np.ndarray
+    motion: np.ndarray
     views: np.ndarray
     contexts: np.ndarray
     scenes: np.ndarray
@@ -84,15 +93,27 @@ class World:
     baseline: np.ndarray
     scale: np.ndarray
     difficulty: float
+    family: Family
 
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """What happens in a video, as (class, start, end) in snippets."""
+    """What happens in a video; all times are in snippets.
+
+    Attributes:
+        num_snippets: length of the video.
+        actions: (class, start, end) of each.
+        contexts: the same; actions hide them.
+        copies: weak copies of actions, the same; they show in contexts only.
+        telling: for each action the (start, end) that show its class; None
+            if all of all actions does.
+    """
 
     num_snippets: int
     actions: tuple[tuple[int, float, float], ...]
     contexts: tuple[tuple[int, float, float], ...]
+    copies: tuple[tuple[int, float, float], ...] = ()
+    telling: tuple[tuple[tuple[float, float], ...], ...] | None = None
 
 
 def group(index):
@@ -100,7 +121,9 @@ def group(index):
     return index // _GROUP_SIZE
 
 
-def make_world(rng, num_classes, feature_dim, difficulty):
+def make_world(
+    rng, num_classes, feature_dim, difficulty, family=FAMILIES["plain"]
+):
     """Draws a World."""
     groups = group(np.arange(num_classes))
     own = _directions(rng, num_classes)
@@ -120,8 +143,8 @@ def make_world(rng, num_classes, feature_dim, difficulty):
     views = np.sqrt(0.1) * _directions(rng, num_classes, 2)
     likeness = min(0.2 + 0.25 * difficulty, 0.9)
     place = _emphasize(
-        np.sqrt(0.85) * _directions(rng, groups[-1] + 1)[groups]
-        + np.sqrt(0.15) * _directions(rng, num_classes),
+        np.sqrt(1 - family.own_place) * _directions(rng, groups[-1] + 1)[groups]
+        + np.sqrt(family.own_place) * _directions(rng, num_classes),
         1.2,
         0.7,
     )
@@ -131,6 +154,7 @@ def make_world(rng, num_classes, feature_dim, difficulty):
     half = feature_dim // 2
     return World(
         actions=_SIGNAL * actions,
+        motion=_SIGNAL * np.sqrt(0.2) * motion,
         views=_SIGNAL * views,
         contexts=0.8 * _SIGNAL * contexts,
         scenes=_SCENE_SIGNAL * _emphasize(_directions(rng, _SCENES), 1.2, 0.7),
@@ -143,6 +167,7 @@ def make_world(rng, num_classes, feature_dim, difficulty):
         scale=np.repeat(np.array(_SCALE, np.float32), half)
         * np.exp(0.2 * _normal(rng, feature_dim)),
         difficulty=difficulty,
+        family=family,
     )
 
 
@@ -157,6 +182,7 @@ def draw_features(rng, world, timeline):
         part = np.minimum(covered(start, end, length), free)
         around += part
         z += np.outer(part, world.contexts[index])
+    z += _plant_copies(rng, world, timeline, around)
     scenes = _draw_scenes(rng, world, timeline)
     z += (1 - 0.5 * acting)[:, None] * world.scenes[scenes]
     z += 0.4 * noise * _normal(rng, z.shape[1])
@@ -167,7 +193,7 @@ def draw_features(rng, world, timeline):
     )
     u += 0.5 * noise * _normal(rng, *u.shape)
     # The deviation that noise (1), white noise (0.5), and all else have.
-    u /= np.float32(np.sqrt(1.25 * noise**2 + 0.5))
+    u /= np.float32(np.sqrt(1.25 * noise**2 + world.family.variance))
     u += world.baseline
     half = u.shape[1] // 2
     spread = np.repeat(np.array(_SPREAD, np.float32), half)
@@ -190,24 +216,48 @@ def _plant_actions(rng, world, timeline):
     length = timeline.num_snippets
     total = np.zeros(length, np.float32)
     z = np.zeros((length, world.scenes.shape[1]), np.float32)
-    for index, start, end in timeline.actions:
+    for i, (index, start, end) in enumerate(timeline.actions):
         part = covered(start, end, length)
         strength = np.exp(0.2 * world.difficulty * rng.standard_normal())
         view = world.views[index, rng.integers(2)]
-        left = np.arange(length)
-        middle = np.maximum(left, start) / 2 + np.minimum(left + 1, end) / 2
-        phase = (middle - start) / max(end - start, 1e-9)
-        weights = [
-            np.interp(phase, _PHASE_CENTRES, np.eye(3)[i]) for i in range(3)
-        ]
-        shape = np.stack(weights, axis=1).astype(np.float32)
-        z += (
-            np.float32(strength)
-            * part[:, None]
-            * (shape @ world.actions[index] + view)
-        )
+        pattern = _phases(world, index, start, end, length)
+        if timeline.telling is not None:
+            shown = sum(
+                covered(*piece, length) for piece in timeline.telling[i]
+            )
+            shown = (shown / np.maximum(part, 1e-9)).clip(0, 1)[:, None]
+            pattern = (
+                np.float32(world.family.telling_strength) * shown * pattern
+                + (1 - shown) * world.motion
+            )
+        place = np.float32(world.family.place_in_action) * world.contexts[index]
+        z += np.float32(strength) * part[:, None] * (pattern + view)
+        z += part[:, None] * place
         total += part
     return np.minimum(total, 1), z / np.maximum(total, 1)[:, None]
+
+
+def _plant_copies(rng, world, timeline, around):
+    """Returns the z of weak copies, [T, L]; around: [T], context's part."""
+    length = timeline.num_snippets
+    z = np.zeros((length, world.scenes.shape[1]), np.float32)
+    free = around.copy()
+    for index, start, end in timeline.copies:
+        part = np.minimum(covered(start, end, length), free)
+        free -= part
+        pattern = _phases(world, index, start, end, length)
+        pattern = pattern + world.views[index, rng.integers(2)]
+        z += np.float32(world.family.copy_strength) * part[:, None] * pattern
+    return z
+
+
+def _phases(world, index, start, end, length):
+    """Pattern of a class along [start, end], without a view: [T, L]."""
+    left = np.arange(length)
+    middle = np.maximum(left, start) / 2 + np.minimum(left + 1, end) / 2
+    phase = (middle - start) / max(end - start, 1e-9)
+    weights = [np.interp(phase, _PHASE_CENTRES, np.eye(3)[i]) for i in range(3)]
+    return np.stack(weights, axis=1).astype(np.float32) @ world.actions[index]
 
 
 def _draw_scenes(rng, world, timeline):

@@ -9,11 +9,13 @@
       test/VIDEO.npy
 
 The features are those of `planted_features`, whose docstring says what makes
-them hard. The timeline is drawn by `planted_timelines`, with the statistics of
-THUMOS-14, or is that of the videos in --annotations; then the subset for
-training becomes "validation", that for evaluation "test", as in ACM-Net's file
-for THUMOS-14, and "duration" is the one that was followed: never shorter than
-the last segment's end, that end and 5 s more where the file has none.
+them hard; `planted_families` says what each --family is for. The timeline is
+drawn by `planted_timelines`, with the statistics of THUMOS-14, or is that of
+the videos in --annotations; then the subset for training becomes "validation",
+that for evaluation "test", as in ACM-Net's file for THUMOS-14, and "duration"
+is the one that was followed: never shorter than the last segment's end, that
+end and 5 s more where the file has none. Such a timeline is never changed, so
+actions are no longer there with --family=sparse than with the others.
 """
 
 import dataclasses
@@ -26,6 +28,7 @@ import numpy as np
 from tqdm import tqdm
 
 from tfrecords_tools import planted_features, planted_timelines
+from tfrecords_tools.planted_families import FAMILIES
 from tfwstal import command_line
 from tfwstal.annotations import read_ground_truth
 from tfwstal.errors import InputError
@@ -113,6 +116,7 @@ def write(folder, videos, config):
         len(labels),
         config.feature_dim,
         config.difficulty,
+        FAMILIES[config.family],
     )
     for split in ("train", "test"):
         (folder / split).mkdir()
@@ -133,16 +137,23 @@ def write(folder, videos, config):
 
 
 def make_timeline(rng, video, labels, config):
-    """Adds context to a video and measures it in snippets: a Timeline."""
+    """Adds what the family adds and measures in snippets: a Timeline."""
+    family = FAMILIES[config.family]
     actions = [(labels.index(s.label), s.start, s.end) for s in video.segments]
-    contexts = planted_timelines.draw_contexts(rng, actions, video.duration)
-    rate = config.fps / config.frames_per_snippet
-    in_snippets = (
-        tuple((index, start * rate, end * rate) for index, start, end in part)
-        for part in (actions, contexts)
+    contexts = planted_timelines.draw_contexts(
+        rng, actions, video.duration, family
     )
+    copies = planted_timelines.draw_copies(rng, actions, contexts, family)
+    rate = config.fps / config.frames_per_snippet
+    actions, contexts, copies = (
+        tuple((index, start * rate, end * rate) for index, start, end in part)
+        for part in (actions, contexts, copies)
+    )
+    telling = None
+    if family.telling < 1:
+        telling = planted_timelines.draw_telling(rng, actions, family.telling)
     return planted_features.Timeline(
-        max(int(video.duration * rate), 1), *in_snippets
+        max(int(video.duration * rate), 1), actions, contexts, copies, telling
     )
 
 

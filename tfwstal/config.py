@@ -225,6 +225,16 @@ class Config(ModelOptions, LocalizationSettings):
         low=1,
         high=100_000,
     )
+    family: str = _flag(
+        "plain",
+        ("synthesize",),
+        "What makes the set hard: a bit of everything (plain); context that "
+        "shows the class around the actions and far from them, with weak "
+        "copies of them (context); actions of which fewer than half of the "
+        "snippets show the class, and which last longer, except along "
+        "--annotations (sparse).",
+        choices=("plain", "context", "sparse"),
+    )
     difficulty: float = _flag(
         1.0,
         ("synthesize",),
