@@ -87,7 +87,7 @@ def run(row, config, folder):
         What evaluate reports, and `row`, `seed`, `flags`, `seconds`.
     """
     begin = time.monotonic()
-    run_dir = folder / "runs" / _key(config)
+    run_dir = folder / "runs" / key(config)
     detections = run_dir / "detections" / f"{row}.json"
     config = dataclasses.replace(
         config,
@@ -150,7 +150,7 @@ def format_table(rows):
         columns = zip(*(each["mAP"] for each in reports), strict=True)
         cells = [f"{100 * statistics.mean(column):.1f}" for column in columns]
         averages = [100 * _average(each) for each in reports]
-        cells.append(_mean_and_deviation(averages))
+        cells.append(mean_and_deviation(averages))
         lines.append(f"| {row} | {len(reports)} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -160,7 +160,7 @@ def _average(report):
     return statistics.mean(report["mAP"])
 
 
-def _mean_and_deviation(values):
+def mean_and_deviation(values):
     """The sample's standard deviation, where there is one."""
     mean = f"{statistics.mean(values):.2f}"
     if len(values) == 1:
@@ -234,7 +234,7 @@ def _flags(config):
     return found
 
 
-def _key(config):
+def key(config):
     """A name for what is trained, the same whatever is localized after it."""
     afterwards = {*config.texts("localize", "evaluate"), "eval_every"}
     training = {

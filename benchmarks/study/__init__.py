@@ -1,0 +1,1 @@
+"""The study behind docs/results.md: its plan, its rows, its results."""

@@ -1,0 +1,180 @@
+"""Runs rows of the study, and keeps a small JSON file of each.
+
+    python -m benchmarks.study --sets=plain-201 --stage=readings --seeds=0 \
+        --work_dir=STUDY
+
+Draws a set where --work_dir does not have it, trains, localizes and evaluates
+each row, and writes benchmarks/study/results/SET/ROW-seedN.json (--results for
+another folder). A row that is there already is not done again. With
+--localize=sharp,both the rows are also localized in other ways, as ROW+sharp,
+without another training. `--table` prints what is there.
+"""
+
+import argparse
+import csv
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks import ablation
+from benchmarks.study import rows as study_rows
+from tfwstal import annotations, command_line
+
+_HERE = pathlib.Path(__file__).parent
+_DRAWN = {"": 256, "wide": 2048}
+
+
+def main(argv):
+    """Runs what is not done yet."""
+    arguments = _parse(argv)
+    if arguments.table:
+        print_tables(pathlib.Path(arguments.results))
+        return
+    work_dir = pathlib.Path(arguments.work_dir)
+    table = study_rows.STAGES[arguments.stage]
+    names = arguments.rows.split(",") if arguments.rows else list(table)
+    ways = arguments.localize.split(",") if arguments.localize else [""]
+    for seed in map(int, arguments.seeds.split(",")):
+        for name in names:
+            for a_set in arguments.sets.split(","):
+                for way in ways:
+                    run(
+                        work_dir,
+                        pathlib.Path(arguments.results),
+                        a_set,
+                        f"{name}+{way}" if way else name,
+                        f"{table[name]} {study_rows.LOCALIZATION[way]}",
+                        seed,
+                    )
+
+
+def run(work_dir, results, a_set, row, extra, seed):
+    """One row with one seed on one set, unless its result is there."""
+    path = results / a_set / f"{row}-seed{seed}.json"
+    if path.exists():
+        return
+    draw(work_dir, a_set)
+    wide = a_set.endswith("-wide")
+    base = study_rows.WIDE if wide else study_rows.NARROW
+    folder = work_dir / "runs" / a_set
+    folder.mkdir(parents=True, exist_ok=True)
+    flags = [
+        *base,
+        f"--data_dir={work_dir / 'records' / a_set}",
+        f"--ground_truth={work_dir / 'raw' / a_set / 'gt.json'}",
+        *extra.split(),
+        f"--seed={seed}",
+    ]
+    config = command_line.parse(["study", *flags], "train")
+    report = ablation.run(row, config, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    short = {
+        "set": a_set,
+        "row": row,
+        "seed": seed,
+        "flags": [*base, *extra.split()],
+        "tiou_thresholds": report["tiou_thresholds"],
+        "mAP": [round(each, 5) for each in report["mAP"]],
+        "average": round(100 * statistics.mean(report["mAP"]), 2),
+        "last_epoch": last_epoch(folder / "runs" / ablation.key(config)),
+        "seconds": report["seconds"],
+        "date": report["date"],
+        "commit": _commit(),
+    }
+    annotations.write_json_atomically(path, short, indent=1)
+    print(f"{a_set} {row} seed {seed}: {short['average']}", flush=True)
+
+
+def last_epoch(run_dir):
+    """The last line of a run's history, as dict of rounded numbers."""
+    with open(run_dir / "history.csv", encoding="utf-8") as stream:
+        last = list(csv.DictReader(stream))[-1]
+    return {name: float(f"{float(value):.4g}") for name, value in last.items()}
+
+
+def draw(work_dir, a_set):
+    """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it is there."""
+    family, seed, *wide = a_set.split("-")
+    raw, records = work_dir / "raw" / a_set, work_dir / "records" / a_set
+    width = _DRAWN["".join(wide)]
+    for folder, module, flags in (
+        (
+            raw,
+            "tfrecords_tools.synthesize",
+            [f"--family={family}", f"--seed={seed}", f"--feature_dim={width}"],
+        ),
+        (
+            records,
+            "tfrecords_tools.convert",
+            [
+                "--flagfile=configs/thumos14.flags",
+                f"--features_dir={raw}",
+                "--storage_dtype=float32",
+            ],
+        ),
+    ):
+        if not folder.exists():
+            command = [sys.executable, "-m", module, *flags]
+            command.append(f"--output_dir={folder}")
+            subprocess.run(command, check=True, timeout=3600)
+
+
+def print_tables(results):
+    """Prints a table of all results: a row each, a column a set."""
+    found, sets = {}, []
+    for path in sorted(results.glob("*/*.json")):
+        report = json.loads(path.read_text(encoding="utf-8"))
+        row = found.setdefault(report["row"], {})
+        row.setdefault(report["set"], []).append(report["average"])
+        if report["set"] not in sets:
+            sets.append(report["set"])
+    print("| row | " + " | ".join(sets) + " | worst |")
+    print("|---" * (len(sets) + 2) + "|")
+    for row, by_set in found.items():
+        cells = [
+            ablation.mean_and_deviation(by_set[s]) + f" ({len(by_set[s])})"
+            if s in by_set
+            else ""
+            for s in sets
+        ]
+        worst = min(statistics.mean(values) for values in by_set.values())
+        print(f"| {row} | " + " | ".join(cells) + f" | {worst:.2f} |")
+
+
+def _commit():
+    """The commit of the code that runs, or an empty text."""
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],
+        cwd=_HERE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return found.stdout.strip()
+
+
+def _parse(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--sets", default="", help="FAMILY-SEED or FAMILY-SEED-wide, commas")
+    add("--stage", default="readings", choices=list(study_rows.STAGES))
+    add("--rows", default="", help="names of the stage; default: all")
+    add("--localize", default="", help="ways of LOCALIZATION, with commas")
+    add("--seeds", default="0", help="with commas")
+    add("--work_dir", default="study", help="sets and runs, not kept")
+    add("--results", default=str(_HERE / "results"), help="what is kept")
+    add("--table", action="store_true", help="print what is there")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    begin = time.monotonic()
+    main(sys.argv[1:])
+    print(f"{time.monotonic() - begin:.0f} s", file=sys.stderr)
