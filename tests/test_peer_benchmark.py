@@ -13,7 +13,7 @@ from benchmarks.peers import acmnet, acmnet_outputs, acmnet_torch
 from tfrecords_tools import synthesize
 from tfwstal import annotations, command_line
 from tfwstal.errors import InputError
-from tfwstal.localization import LocalizationSettings
+from tfwstal.options import LocalizationSettings
 
 CLASSES = ["Dive", "Jump", "Run"]
 # Two videos: "short" is whole, "long" has 40 snippets of which 20 were taken.

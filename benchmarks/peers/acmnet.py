@@ -58,7 +58,6 @@ from benchmarks.peers.acmnet_scores import (
 )
 from tfwstal import annotations, command_line
 from tfwstal.errors import InputError
-from tfwstal.localization import localization_settings
 
 _CHILD = pathlib.Path(__file__).with_name("acmnet_torch.py")
 
@@ -92,7 +91,7 @@ def main(argv):
         _write(folder, result)
         keep_epochs(folder, result["own"])
     for name, config in recipes:
-        settings = dataclasses.asdict(localization_settings(config))
+        settings = dataclasses.asdict(config.localization_settings())
         done = result["ours"].get(name, {}).get("settings")
         if done != json.loads(json.dumps(settings)):
             result["ours"][name] = localize(arguments, folder, name, config)
@@ -108,7 +107,7 @@ def localize(arguments, folder, name, config):
         dict of "settings" of the localization and what `score` returns.
     """
     own = _read_json(folder / "trained.json")["settings"]
-    settings = localization_settings(config)
+    settings = config.localization_settings()
     detections = folder / "ours" / f"{name}.json"
     acmnet_outputs.localize(
         folder / "outputs.npz",
