@@ -123,7 +123,7 @@ def test_outputs_are_localized_in_seconds_of_the_whole_video(
     path = folder / "found.json"
     acmnet_outputs.localize(
         folder / "out" / "outputs.npz",
-        LocalizationSettings(threshold_on=threshold_on),
+        LocalizationSettings(eta=(0.5,), threshold_on=threshold_on),
         0.64,
         path,
     )
