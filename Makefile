@@ -16,13 +16,16 @@ ADDONS_PYTHON ?= $(firstword $(foreach python,python3.11 python3.10 python3,\
     $(shell $(python) -c "import sys, venv, ensurepip; \
     sys.version_info[:2] in ((3, 10), (3, 11)) and print('$(python)')" \
     2>/dev/null)))
-ADDONS_TESTS ?= $(addprefix tests/test_,$(addsuffix .py,callbacks config \
-    dataset divergence export gradients invariance layers localization \
-    localize losses model optimizers pipeline precision resume schema train))
+ADDONS_TESTS ?= tests/method $(addsuffix .py, \
+    $(addprefix tests/data/test_,batches record) \
+    $(addprefix tests/training/test_,callbacks divergence optimizers \
+        precision resume) \
+    $(addprefix tests/commands/test_,config localize pipeline train) \
+    tests/serving/test_export)
 
-ADDONS_SHORT = tests/test_layers.py tests/test_losses.py \
-    tests/test_optimizers.py::TestAddons \
-    tests/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
+ADDONS_SHORT = tests/method/test_layers.py tests/method/test_losses.py \
+    tests/training/test_optimizers.py::TestAddons \
+    tests/training/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
 
 .PHONY: test test-addons test-addons-short lint demo clean
 

@@ -3,7 +3,7 @@
 import pathlib
 import re
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = re.search(
@@ -23,16 +23,14 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=[
-        *("tfwstal", "tfwstal.average_precision", "tfwstal.configs"),
-        *("tfrecords_tools", "tfrecords_tools.inspect"),
-        *("tfrecords_tools.labels", "tfrecords_tools.layouts"),
-        "tfrecords_tools.object_arrays",
+        *find_packages(include=["tfwstal*", "tfrecords_tools*"]),
+        "tfwstal.configs",
     ],
     # The recipes lie at the top of the checkout and inside the package once
     # installed; `--flagfile=configs/x.flags` finds them in either place.
     package_dir={"tfwstal.configs": "configs"},
     package_data={
-        "tfwstal": ["html_report.html"],
+        "tfwstal.plotting": ["html_report.html"],
         "tfwstal.configs": ["*.flags", "ablations/*.flags"],
     },
     # Lower bounds are versions that the tests were run with. 2.15 is the lane

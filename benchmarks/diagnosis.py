@@ -16,23 +16,20 @@ import dataclasses
 
 import numpy as np
 
-from tfwstal import (
-    average_precision,
-    command_line,
-    cross_validation,
-    dataset,
-    dataset_info,
-    run_folder,
-)
+from tfwstal import command_line
+from tfwstal.data import batches, folder
+from tfwstal.evaluation import average_precision
+from tfwstal.search import cross_validation
+from tfwstal.training import run_folder
 
 
 def main(config):
     """Prints the figures of a run."""
     config.require("run_dir", "data_dir")
-    info = dataset_info.read(config.data_dir)
+    info = folder.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
-    truth = dataset.ground_truth(info, config.data_dir, config.split)
+    truth = batches.ground_truth(info, config.data_dir, config.split)
     outputs = cross_validation.held_out_outputs(
         model, info, config.data_dir, split=config.split
     )

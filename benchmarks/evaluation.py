@@ -20,7 +20,7 @@ try:
 except ImportError:
     pandas = None
 
-from tfwstal.average_precision import (
+from tfwstal.evaluation.average_precision import (
     Detections,
     Instances,
     interpolated_average_precision,

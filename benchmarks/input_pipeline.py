@@ -23,7 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 import tfwstal
-from tfwstal import dataset, dataset_info, feature_cache, schema
+from tfwstal.data import batches, feature_cache, record
+from tfwstal.data.folder import DatasetInfo, Shard, shard_name
 
 _SHARDS = 4
 # Ways to feed the training: the type of the features in memory, if any.
@@ -91,11 +92,11 @@ def write_records(folder, sizes):
     classes = tuple(f"action_{i + 1}" for i in range(sizes.classes))
     shards = []
     for number, members in enumerate(np.array_split(lengths, _SHARDS)):
-        name = dataset_info.shard_name("set", "train", number, _SHARDS)
+        name = shard_name("set", "train", number, _SHARDS)
         with tf.io.TFRecordWriter(str(folder / name)) as writer:
             for index, length in enumerate(members):
                 label = int(rng.integers(sizes.classes)) + 1
-                video = schema.VideoRecord(
+                video = record.VideoRecord(
                     video_id=f"video_{number}_{index}",
                     features=rng.random((length, sizes.features), np.float32),
                     labels=(classes[label - 1],),
@@ -105,10 +106,10 @@ def write_records(folder, sizes):
                     fps=25.0,
                     frames_per_snippet=16,
                 )
-                writer.write(schema.encode(video))
+                writer.write(record.encode(video))
         size = (folder / name).stat().st_size
-        shards.append(dataset_info.Shard(name, len(members), size))
-    info = dataset_info.DatasetInfo(
+        shards.append(Shard(name, len(members), size))
+    info = DatasetInfo(
         "set",
         classes,
         sizes.features,
@@ -128,7 +129,7 @@ def _measure(info, folder, sizes):
     model.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     train_step = tf.function(model.train_step, reduce_retracing=True)
-    count = dataset.steps_per_epoch(info, sizes.batch)
+    count = batches.steps_per_epoch(info, sizes.batch)
 
     def step(batch):
         float(train_step(batch)["loss"])
@@ -136,7 +137,7 @@ def _measure(info, folder, sizes):
     def run(cache, use):
         """Seconds a batch, in all and waiting, of an epoch behind another."""
         stream = iter(
-            dataset.training_batches(
+            batches.training_batches(
                 info,
                 folder,
                 num_snippets=sizes.snippets,

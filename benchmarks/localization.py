@@ -13,8 +13,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfwstal.localization import localize_video
-from tfwstal.options import LocalizationSettings
+from tfwstal.method.localization import localize_video
+from tfwstal.method.options import LocalizationSettings
 
 
 def main():

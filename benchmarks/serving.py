@@ -33,13 +33,14 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 import tfwstal
-from tfwstal import export, schema
+from tfwstal import export
 from tfwstal.config import Config
+from tfwstal.data import record
 
 _SERVER = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from model_server import ModelServer
+from tests.serving.model_server import ModelServer
 with ModelServer(sys.argv[1]) as server:
     print(server.grpc_address, flush=True)
     sys.stdin.read()
@@ -123,8 +124,8 @@ def _inputs(length, batch, width):
     smooth = (total[:, 10:] - total[:, :-10]) / 10
     features = (0.5 + (smooth - 0.5) * np.sqrt(10)).astype(np.float32)
     records = [
-        schema.encode(
-            schema.VideoRecord(
+        record.encode(
+            record.VideoRecord(
                 video_id="video",
                 features=each,
                 labels=(),
@@ -144,15 +145,15 @@ def _inputs(length, batch, width):
 @contextlib.contextmanager
 def _predict(base):
     """A function that asks a server of another process over gRPC."""
-    from tfwstal import serving_client
+    from tfwstal.serving import connection
 
-    tests = pathlib.Path(__file__).parent.parent / "tests"
-    command = [sys.executable, "-c", _SERVER, str(base), str(tests)]
+    root = pathlib.Path(__file__).parent.parent
+    command = [sys.executable, "-c", _SERVER, str(base), str(root)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, **pipes) as process:
         try:
             address = process.stdout.readline().strip()
-            with serving_client.connect(address, timeout=600.0) as client:
+            with connection.connect(address, timeout=600.0) as client:
                 yield lambda arrays: client.predict("features", arrays)
         finally:
             process.communicate()

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from tfwstal import layers
+from tfwstal.method import layers
 
 
 def main():

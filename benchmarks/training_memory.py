@@ -19,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import peak_memory
-from tfwstal import dataset_info, schema
+from tfwstal.data import record
+from tfwstal.data.folder import DatasetInfo, Shard, shard_name
 
 # The converter's, bytes.
 _SHARD = 64 * 2**20
@@ -66,12 +67,12 @@ def write_records(folder, count, sizes):
     parts = np.array_split(np.arange(count), -(-total // _SHARD))
     shards = []
     for number, members in enumerate(parts):
-        name = dataset_info.shard_name("set", "train", number, len(parts))
+        name = shard_name("set", "train", number, len(parts))
         with tf.io.TFRecordWriter(str(folder / name)) as writer:
             for index in members:
                 begin = rng.integers(len(noise) - lengths[index])
                 label = int(rng.integers(len(classes))) + 1
-                video = schema.VideoRecord(
+                video = record.VideoRecord(
                     video_id=f"video_{index:06d}",
                     features=noise[begin : begin + lengths[index]],
                     labels=(classes[label - 1],),
@@ -81,10 +82,10 @@ def write_records(folder, count, sizes):
                     fps=25.0,
                     frames_per_snippet=16,
                 )
-                writer.write(schema.encode(video))
+                writer.write(record.encode(video))
         size = (folder / name).stat().st_size
-        shards.append(dataset_info.Shard(name, len(members), size))
-    info = dataset_info.DatasetInfo(
+        shards.append(Shard(name, len(members), size))
+    info = DatasetInfo(
         *("set", classes, sizes.features, sizes.storage_dtype, 25.0, 16),
         {"train": tuple(shards)},
         {},

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfwstal import dataset_info, schema
+from tfwstal.data.folder import DatasetInfo, Shard, shard_name
+from tfwstal.data.record import VideoRecord, encode
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -153,7 +154,7 @@ def write_records(folder, videos, classes=("a", "b", "c"), feature_dim=5):
 
     Args:
         folder: created.
-        videos: {split: list of schema.VideoRecord}.
+        videos: {split: list of record.VideoRecord}.
 
     Returns:
         DatasetInfo.
@@ -161,13 +162,13 @@ def write_records(folder, videos, classes=("a", "b", "c"), feature_dim=5):
     folder.mkdir()
     splits = {}
     for split, records in videos.items():
-        name = dataset_info.shard_name("set", split, 0, 1)
+        name = shard_name("set", split, 0, 1)
         with tf.io.TFRecordWriter(str(folder / name)) as writer:
             for record in records:
-                writer.write(schema.encode(record))
+                writer.write(encode(record))
         size = (folder / name).stat().st_size
-        splits[split] = (dataset_info.Shard(name, len(records), size),)
-    info = dataset_info.DatasetInfo(
+        splits[split] = (Shard(name, len(records), size),)
+    info = DatasetInfo(
         "set", tuple(classes), feature_dim, "float32", 25.0, 16, splits, {}
     )
     info.write(folder)
@@ -178,7 +179,7 @@ def random_record(name, length, labels=(1,), seed=0, feature_dim=5):
     """A VideoRecord whose one segment spans its first half."""
     rng = np.random.default_rng([seed, length])
     names = tuple("abc"[index - 1] for index in labels)
-    return schema.VideoRecord(
+    return VideoRecord(
         video_id=name,
         features=rng.normal(size=(length, feature_dim)).astype(np.float32),
         labels=names,

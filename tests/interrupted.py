@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from conftest import ROOT
+from tests.conftest import ROOT
 
 # One process a command, each forked from one that has imported TensorFlow.
 _SCRIPT = """

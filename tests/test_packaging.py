@@ -4,7 +4,8 @@ import sys
 import zipfile
 
 import pytest
-from conftest import ROOT, random_record, write_records
+
+from tests.conftest import ROOT, random_record, write_records
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +28,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_holds_packages_and_recipes(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for name in (
-        "tfwstal/model.py",
-        "tfwstal/html_report.html",
+        "tfwstal/method/model.py",
+        "tfwstal/plotting/html_report.html",
         "tfwstal/configs/thumos14.flags",
         "tfwstal/configs/ablations/table3_row1_fg.flags",
         "tfrecords_tools/convert.py",

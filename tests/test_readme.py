@@ -8,7 +8,8 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+
+from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 IN_KERAS = (ROOT / "docs" / "keras.md").read_text(encoding="utf-8")
@@ -89,17 +90,21 @@ print(len(best), scores.shape)
     assert run_python(workplace, code).splitlines()[-1] == "2 (2, 4)"
 
 
-def test_every_file_it_names_is_there():
+def test_every_file_and_room_is_listed():
     listing = re.search(r"## The files\n(.*?)\n## ", README, re.DOTALL)
-    folder = ""
+    folder, named = "", set()
     for line in listing.group(1).splitlines():
-        match = re.match(r"    (\w+/)?\s+(\S+\.py)\s", line)
+        match = re.match(r"    (\w+/)?\s+(\w+(?:\.py|/))\s", line)
         if match:
             folder = match.group(1) or folder
-            assert list((ROOT / folder).glob(match.group(2))), line
-    modules = {p.name for p in (ROOT / "tfwstal").glob("[a-z]*.py")}
-    for name in modules - {"errors.py", "quiet_start.py", "keras_versions.py"}:
-        assert name in listing.group(1), name
+            named.add(folder + match.group(2).rstrip("/"))
+            assert (ROOT / folder / match.group(2)).exists(), line
+    for package in ("tfrecords_tools", "tfwstal"):
+        for room in (ROOT / package).glob("*/__init__.py"):
+            assert f"{package}/{room.parent.name}" in named
+        for path in (ROOT / package).glob("[a-z]*.py"):
+            if "command_line.run(" in path.read_text(encoding="utf-8"):
+                assert f"{package}/{path.name}" in named
 
 
 def test_its_make_targets_are_there():

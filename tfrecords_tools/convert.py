@@ -1,7 +1,7 @@
 """Command: I3D features + labels -> sharded TFRecords + their description.
 
     OUTPUT_DIR/
-      NAME-train.tfrecord-00000-of-00010 ...  one Example a video (schema.py)
+      NAME-train.tfrecord-00000-of-00010 ...  one Example a video (record.py)
       dataset_info.json  features.json        for TensorFlow Datasets
       metadata.json      classes, frame rate, sha256 of every input, and what
                          was left out, cut or kept
@@ -21,10 +21,12 @@ import time
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfrecords_tools import layouts, provenance, shards, verification
-from tfwstal import command_line, features
-from tfwstal.annotations import BadSegment, Segment
-from tfwstal.dataset_info import DatasetInfo
+from tfrecords_tools import layouts
+from tfrecords_tools.sharding import provenance, shards, verification
+from tfwstal import command_line
+from tfwstal.data import feature_files
+from tfwstal.data.activitynet import BadSegment, Segment
+from tfwstal.data.folder import DatasetInfo
 from tfwstal.errors import InputError
 
 
@@ -51,7 +53,7 @@ def measure(videos):
     """Reads the headers of all feature files.
 
     Returns:
-        dict video id -> features.Measured.
+        dict video id -> feature_files.Measured.
 
     Raises:
         InputError: if a file cannot be used, or is not as wide as the others.
@@ -59,7 +61,9 @@ def measure(videos):
     measured = {}
     first = videos[0]
     for video in tqdm(videos, "check", unit="video", disable=None):
-        found = measured[video.video_id] = features.inspect(video.feature_files)
+        found = measured[video.video_id] = feature_files.inspect(
+            video.feature_files
+        )
         expected = measured[first.video_id].widths
         if found.widths != expected:
             raise InputError(

@@ -8,9 +8,9 @@
       train/VIDEO.npy     float32 [snippets, --feature_dim], RGB then flow
       test/VIDEO.npy
 
-The features are those of `planted_features`, whose docstring says what makes
-them hard; `planted_families` says what each --family is for. The timeline is
-drawn by `planted_timelines`, with the statistics of THUMOS-14, or is that of
+The features are those of `features`, whose docstring says what makes
+them hard; `families` says what each --family is for. The timeline is
+drawn by `timelines`, with the statistics of THUMOS-14, or is that of
 the videos in --annotations; then the subset for training becomes "validation",
 that for evaluation "test", as in ACM-Net's file for THUMOS-14, and "duration"
 is the one that was followed: never shorter than the last segment's end, that
@@ -27,10 +27,11 @@ import shutil
 import numpy as np
 from tqdm import tqdm
 
-from tfrecords_tools import planted_features, planted_timelines
-from tfrecords_tools.planted_families import FAMILIES
+from tfrecords_tools.planting import features as planted_features
+from tfrecords_tools.planting import timelines
+from tfrecords_tools.planting.families import FAMILIES
 from tfwstal import command_line
-from tfwstal.annotations import read_ground_truth
+from tfwstal.data.activitynet import read_ground_truth
 from tfwstal.errors import InputError
 
 _VERSION = "tfwstal synthetic 1"
@@ -47,7 +48,7 @@ def main(config):
     if config.annotations:
         videos, left_out = follow(config.annotations, config.bad_segments)
     else:
-        videos, left_out = planted_timelines.draw_videos(config), {}
+        videos, left_out = timelines.draw_videos(config), {}
     partial = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.partial")
     try:
         partial.mkdir(parents=True)
@@ -123,7 +124,7 @@ def write(folder, videos, config):
     for name, video in tqdm(
         videos.items(), "synthesize", unit="video", disable=None
     ):
-        rng = planted_timelines.generator(config.seed, name, stage=1)
+        rng = timelines.generator(config.seed, name, stage=1)
         timeline = make_timeline(rng, video, labels, config)
         features = planted_features.draw_features(rng, world, timeline)
         np.save(folder / video.subset / f"{name}.npy", features)
@@ -140,10 +141,8 @@ def make_timeline(rng, video, labels, config):
     """Adds what the family adds and measures in snippets: a Timeline."""
     family = FAMILIES[config.family]
     actions = [(labels.index(s.label), s.start, s.end) for s in video.segments]
-    contexts = planted_timelines.draw_contexts(
-        rng, actions, video.duration, family
-    )
-    copies = planted_timelines.draw_copies(rng, actions, contexts, family)
+    contexts = timelines.draw_contexts(rng, actions, video.duration, family)
+    copies = timelines.draw_copies(rng, actions, contexts, family)
     rate = config.fps / config.frames_per_snippet
     actions, contexts, copies = (
         tuple((index, start * rate, end * rate) for index, start, end in part)
@@ -151,7 +150,7 @@ def make_timeline(rng, video, labels, config):
     )
     telling = None
     if family.telling < 1:
-        telling = planted_timelines.draw_telling(rng, actions, family.telling)
+        telling = timelines.draw_telling(rng, actions, family.telling)
     return planted_features.Timeline(
         max(int(video.duration * rate), 1), actions, contexts, copies, telling
     )

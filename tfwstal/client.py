@@ -11,13 +11,9 @@ server for all that it must be able to do and ends with status 0 or 1.
 
 import pathlib
 
-from tfwstal import (
-    annotations,
-    command_line,
-    features,
-    serving_client,
-    serving_selftest,
-)
+from tfwstal import command_line
+from tfwstal.data import activitynet, feature_files
+from tfwstal.serving import connection, selftest
 
 
 def main(config):
@@ -25,10 +21,10 @@ def main(config):
     config.require("server")
     if not config.selftest:
         config.require("features")
-    annotations.refuse_existing(
+    activitynet.refuse_existing(
         "detections", config.detections, config.overwrite
     )
-    with serving_client.connect(
+    with connection.connect(
         config.server,
         config.transport,
         model=config.model_name,
@@ -37,19 +33,19 @@ def main(config):
         timeout=config.timeout,
     ) as client:
         if config.selftest:
-            serving_selftest.run(client)
+            selftest.run(client)
         else:
             localize(client, config)
 
 
 def localize(client, config):
     """Localizes one video from .npy files and prints its segments."""
-    array = features.load_video(config.features)
+    array = feature_files.load_video(config.features)
     (found,) = client.localize([array])
     name = pathlib.Path(config.features[0]).stem
     if config.detections:
-        annotations.write_detections(config.detections, {name: found})
-    print(annotations.table(name, len(array), found))
+        activitynet.write_detections(config.detections, {name: found})
+    print(activitynet.table(name, len(array), found))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from absl import app, flags, logging
 
 from tfwstal.config import Config, commands_of
 from tfwstal.errors import InputError, Terminated
-from tfwstal.options import to_text
+from tfwstal.method.options import to_text
 
 # The recipes lie beside the package in a checkout, inside it once installed.
 _RECIPE_FOLDERS = (

@@ -12,9 +12,9 @@ of a command lists the flags which that command looks at.
 import dataclasses
 import pathlib
 
-from tfwstal.average_precision import AVERAGES, thresholds_of_range
 from tfwstal.errors import InputError
-from tfwstal.options import LocalizationSettings, ModelOptions, to_text
+from tfwstal.evaluation.average_precision import AVERAGES, thresholds_of_range
+from tfwstal.method.options import LocalizationSettings, ModelOptions, to_text
 
 TRAIN = ("train", "tune")
 MODEL = ("train", "tune")

@@ -9,15 +9,12 @@ r"""COMMAND: detections and ground truth -> mean average precision.
 
 import pathlib
 
-from tfwstal import (
-    annotations,
-    average_precision,
-    command_line,
-    error_analysis,
-)
-from tfwstal.average_precision.diagnosis import diagnose
+from tfwstal import command_line
+from tfwstal.data import activitynet
 from tfwstal.errors import InputError
-from tfwstal.evaluation_inputs import counted, read_inputs
+from tfwstal.evaluation import average_precision, error_analysis
+from tfwstal.evaluation.average_precision.diagnosis import diagnose
+from tfwstal.evaluation.inputs import counted, read_inputs
 
 
 def main(config):
@@ -31,7 +28,7 @@ def main(config):
             for a report or a picture that exists, unless --overwrite.
     """
     config.require("ground_truth", "detections")
-    annotations.refuse_existing("report", config.report, config.overwrite)
+    activitynet.refuse_existing("report", config.report, config.overwrite)
     if config.picture:
         _check_picture(config)
     inputs = read_inputs(config)
@@ -45,10 +42,10 @@ def main(config):
     if config.analysis:
         print(f"\n{error_analysis.format_tables(diagnosis)}")
     if config.report:
-        annotations.write_json_atomically(config.report, report, indent=1)
+        activitynet.write_json_atomically(config.report, report, indent=1)
         print(f"\nReport: {config.report}")
     if config.picture:
-        from tfwstal import timeline  # slow, and seldom wanted
+        from tfwstal.plotting import timeline  # slow, and seldom wanted
 
         picture = pathlib.Path(config.picture)
         timeline.save(error_analysis.draw(diagnosis), picture)
@@ -187,7 +184,7 @@ def _diagnose(inputs, config):
 def _check_picture(config):
     if pathlib.Path(config.picture).suffix.lower() not in (".png", ".svg"):
         raise InputError(f"--picture={config.picture} must end in .png or .svg")
-    annotations.refuse_existing("picture", config.picture, config.overwrite)
+    activitynet.refuse_existing("picture", config.picture, config.overwrite)
 
 
 def _class_lines(result):

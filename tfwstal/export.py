@@ -3,7 +3,7 @@
     python -m tfwstal.export --run_dir=runs/a --export_dir=models/tfwstal
 
 writes models/tfwstal/1, or the next free version, with the signatures that
-`serving_graph` lists. Segments are fixed-size arrays: segments [B, N, 2] in
+`signatures` lists. Segments are fixed-size arrays: segments [B, N, 2] in
 seconds, labels [B, N], class_indices [B, N], scores [B, N], best first, and
 num_detections [B], past which the rows are empty. The folder needs nothing of
 this package: plain TensorFlow, C++ or the model server load it. Beside the
@@ -22,18 +22,12 @@ import numpy as np
 import tensorflow as tf
 
 import tfwstal
-from tfwstal import (
-    command_line,
-    dataset,
-    dataset_info,
-    half_precision,
-    request_checks,
-    run_folder,
-    schema,
-    serving_graph,
-    warmup,
-)
+from tfwstal import command_line
+from tfwstal.data import batches, folder, record
 from tfwstal.errors import InputError
+from tfwstal.serving import half_precision, request_checks, warmup
+from tfwstal.serving import signatures as serving_signatures
+from tfwstal.training import run_folder
 
 INFO = "export_info.json"
 
@@ -59,7 +53,7 @@ def main(config):
             model,
             classes,
             settings,
-            schema.time_scale(config.fps, config.frames_per_snippet),
+            record.time_scale(config.fps, config.frames_per_snippet),
             aside,
             config.max_snippets,
         )
@@ -115,9 +109,9 @@ def export(
         path: folder to write.
         max_snippets: longest video that is answered.
     """
-    module, signatures = serving_graph.build(
+    module, signatures = serving_signatures.build(
         model,
-        serving_graph.ServingSettings(
+        serving_signatures.ServingSettings(
             tuple(classes), settings, seconds_per_snippet, max_snippets
         ),
     )
@@ -127,16 +121,16 @@ def export(
 def _halve(model, classes, settings, config):
     """The model with float16 weights; says and returns what that changes."""
     if config.data_dir and pathlib.Path(config.data_dir).is_dir():
-        info = dataset_info.read(config.data_dir)
+        info = folder.read(config.data_dir)
         run_folder.check_match(model, classes, info, config.data_dir)
-        videos = dataset.whole_videos(info, config.data_dir, config.split)
+        videos = batches.whole_videos(info, config.data_dir, config.split)
         inputs = f"{config.split} of {config.data_dir}"
     else:
         videos = _random_videos(model.feature_dim)
         absent = f"--data_dir={config.data_dir} is not there"
         inputs = f"random features ({absent})"
     halved = half_precision.halved(model)
-    with dataset.readable(config.data_dir):
+    with batches.readable(config.data_dir):
         change = half_precision.changes(
             model, halved, videos, classes, settings
         )

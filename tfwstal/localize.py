@@ -14,23 +14,17 @@ import pathlib
 import tensorflow as tf
 import tqdm
 
-from tfwstal import (
-    annotations,
-    command_line,
-    dataset,
-    dataset_info,
-    features,
-    localization,
-    run_folder,
-    schema,
-)
+from tfwstal import command_line
+from tfwstal.data import activitynet, batches, feature_files, folder, record
 from tfwstal.errors import InputError
+from tfwstal.method import localization
+from tfwstal.training import run_folder
 
 
 def main(config):
     """Localizes as the Config says; see the module."""
     config.require("run_dir")
-    annotations.refuse_existing(
+    activitynet.refuse_existing(
         "detections", config.detections, config.overwrite
     )
     if config.features:
@@ -42,12 +36,12 @@ def main(config):
 def localize_split(config):
     """Localizes a split of records and writes the detections."""
     config.require("data_dir", "detections")
-    info = dataset_info.read(config.data_dir)
+    info = folder.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
     detector = localization.make_detector(model, config.localization_settings())
-    videos = dataset.whole_videos(info, config.data_dir, config.split)
-    with dataset.readable(config.data_dir):
+    videos = batches.whole_videos(info, config.data_dir, config.split)
+    with batches.readable(config.data_dir):
         results = dict(
             tqdm.tqdm(
                 localization.localize_dataset(detector, videos, classes),
@@ -57,14 +51,14 @@ def localize_split(config):
                 disable=None,
             )
         )
-    annotations.write_detections(config.detections, results)
+    activitynet.write_detections(config.detections, results)
     total = sum(len(found) for found in results.values())
     print(f"{total} detections in {len(results)} videos: {config.detections}")
 
 
 def localize_one(config):
     """Localizes one video from .npy files and prints its segments."""
-    array = features.load_video(config.features)
+    array = feature_files.load_video(config.features)
     model, classes = run_folder.load(config.run_dir)
     if array.shape[1] != model.feature_dim:
         raise InputError(
@@ -76,14 +70,14 @@ def localize_one(config):
         "features": tf.constant(array),
         "num_snippets": tf.constant(len(array)),
         "seconds_per_snippet": tf.constant(
-            schema.time_scale(config.fps, config.frames_per_snippet)
+            record.time_scale(config.fps, config.frames_per_snippet)
         ),
     }
     detector = localization.make_detector(model, config.localization_settings())
     ((name, found),) = localization.localize_dataset(detector, [video], classes)
     if config.detections:
-        annotations.write_detections(config.detections, {name: found})
-    print(annotations.table(name, len(array), found))
+        activitynet.write_detections(config.detections, {name: found})
+    print(activitynet.table(name, len(array), found))
 
 
 if __name__ == "__main__":

@@ -29,35 +29,30 @@ import keras
 import numpy as np
 import tqdm
 
-from tfwstal import (
-    command_line,
-    cross_validation,
-    dataset,
-    dataset_info,
-    run_folder,
-    search_space,
-    train,
-    tune_folder,
-)
+from tfwstal import command_line
+from tfwstal.data import batches
+from tfwstal.data import folder as records_folder
 from tfwstal.errors import Diverged, InputError
+from tfwstal.search import cross_validation, grids, trials
+from tfwstal.training import loop, run_folder
 
 
 def main(config):
     """Searches as the Config says; see the module."""
     config.require("data_dir", "tune_dir")
     _import_keras_tuner()  # before any work, if it is not there
-    with dataset.readable(config.data_dir):
+    with batches.readable(config.data_dir):
         scorer = Scorer(config)
-        folder = tune_folder.TuneFolder(config)
-        values, spaces = search_space.search_spaces(config)
-        orders = [search_space.trial_order(space, config) for space in spaces]
+        folder = trials.TuneFolder(config)
+        values, spaces = grids.search_spaces(config)
+        orders = [grids.trial_order(space, config) for space in spaces]
         print(scorer.plan(sum(map(len, orders)), folder), flush=True)
         scorer.prepare(folder)
         for number, order in enumerate(orders, 1):
             values = _search(number, order, values, scorer, folder)
     folder.finish(values)
-    print(f"\n{folder.path / tune_folder.BEST}:")
-    print((folder.path / tune_folder.BEST).read_text("utf-8"), end="")
+    print(f"\n{folder.path / trials.BEST}:")
+    print((folder.path / trials.BEST).read_text("utf-8"), end="")
 
 
 class Scorer:
@@ -70,11 +65,11 @@ class Scorer:
     def __init__(self, config):
         self._config = config
         self._run = _run_that_localizes(config)
-        self._info = dataset_info.read(config.data_dir)
+        self._info = records_folder.read(config.data_dir)
         if self._run:
             model, classes = self._run
             run_folder.check_match(model, classes, self._info, config.data_dir)
-        labels = dataset.video_labels(self._info, config.data_dir, "train")
+        labels = batches.video_labels(self._info, config.data_dir, "train")
         self._folds = cross_validation.split_videos(
             labels, config.folds, config.seed
         )
@@ -145,7 +140,7 @@ class Scorer:
         return folder.trial(values)["mean"]
 
     def _score(self, values, fold):
-        config = search_space.changed(self._config, values)
+        config = grids.changed(self._config, values)
         return cross_validation.average_map(
             self._outputs[fold]
             if self._outputs
@@ -165,15 +160,15 @@ class Scorer:
         """A model trained on all folds but one, whatever was done before."""
         keras.backend.clear_session()
         videos = set().union(*self._folds) - set(self._folds[fold])
-        model = train.compiled_model(config, self._info, videos)
+        model = loop.compiled_model(config, self._info, videos)
         # One that diverged finds nothing, and others may still be better.
         with contextlib.suppress(Diverged):
-            train.fit(
+            loop.fit(
                 model,
                 config,
                 self._info,
                 videos=videos,
-                cache=train.cache_of(config, self._info, videos),
+                cache=loop.cache_of(config, self._info, videos),
             )
         return model
 
@@ -188,7 +183,7 @@ def _search(number, order, fixed, scorer, folder):
 
     Args:
         number: of the search, from 1.
-        order: what `search_space.trial_order` returned.
+        order: what `grids.trial_order` returned.
         fixed: values of the flags that are not searched.
         scorer: Scorer.
         folder: TuneFolder.
@@ -245,7 +240,7 @@ def _search(number, order, fixed, scorer, folder):
             f"all {len(order)} trials scored 0: nothing was found; look at "
             "--guide_reduction, --learning_rate, --epochs and --eta"
         )
-    print(tune_folder.table(best, order[0]), flush=True)
+    print(trials.table(best, order[0]), flush=True)
     return best[0]["values"]
 
 

@@ -16,20 +16,14 @@ import pathlib
 import tensorflow as tf
 import tqdm
 
-from tfwstal import (
-    annotations,
-    average_precision,
-    command_line,
-    dataset,
-    dataset_info,
-    evaluate,
-    html_report,
-    run_folder,
-    timeline,
-)
+from tfwstal import command_line, evaluate
+from tfwstal.data import activitynet, batches, folder
 from tfwstal.errors import InputError
-from tfwstal.evaluation_inputs import counted
-from tfwstal.timeline import Bars, Curves
+from tfwstal.evaluation import average_precision
+from tfwstal.evaluation.inputs import counted
+from tfwstal.plotting import html_report, timeline
+from tfwstal.plotting.timeline import Bars, Curves
+from tfwstal.training import run_folder
 
 
 def main(config):
@@ -41,7 +35,7 @@ def main(config):
     path = pathlib.Path(config.picture)
     if path.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"--picture={path} must end in .png or .svg")
-    annotations.refuse_existing("picture", path, config.overwrite)
+    activitynet.refuse_existing("picture", path, config.overwrite)
     timeline.save(timeline.draw(config.video, read_rows(config)), path)
     print(f"{config.video}: {path}")
 
@@ -54,7 +48,7 @@ def write_page(config):
                 f"--html is of all videos, --{name} of one; drop either"
             )
     path = pathlib.Path(config.html)
-    annotations.refuse_existing("html", path, config.overwrite)
+    activitynet.refuse_existing("html", path, config.overwrite)
     videos = read_all_rows(config)
     facts, result, averages = "", None, None
     if config.ground_truth and config.detections:
@@ -65,7 +59,7 @@ def write_page(config):
         )
     source = config.detections or config.ground_truth or config.run_dir
     page = html_report.render(source, videos, facts, result, averages)
-    annotations.write_atomically(path, page)
+    activitynet.write_atomically(path, page)
     print(f"{counted(len(videos), 'video')}: {path}")
 
 
@@ -79,7 +73,7 @@ def read_all_rows(config):
     curves = read_all_curves(config) if config.run_dir else {}
     found = {}
     if config.detections:
-        found = annotations.read_detections(config.detections)
+        found = activitynet.read_detections(config.detections)
     videos = {}
     for name in truths or curves or found:
         rows = [truths[name]] if truths else []
@@ -105,7 +99,7 @@ def read_rows(config):
     if config.ground_truth:
         rows.append(read_truth(config))
     if config.detections:
-        found = annotations.read_detections(config.detections)
+        found = activitynet.read_detections(config.detections)
         if not (config.ground_truth or config.run_dir):
             _require_video(config.video, found, config.detections)
         rows.append(timeline.strongest(found.get(config.video, ())))
@@ -129,7 +123,7 @@ def read_truth(config):
 
 def read_truths(config):
     """Bars of each video that --ground_truth has in --subset: dict by id."""
-    videos, bad = annotations.read_ground_truth(
+    videos, bad = activitynet.read_ground_truth(
         config.ground_truth, config.bad_segments
     )
     subset = config.subset.casefold()
@@ -158,11 +152,11 @@ def read_all_curves(config):
     """The same of each record of --split: dict by id."""
     run = _load(config)
     *_, info = run
-    with dataset.readable(config.data_dir):
+    with batches.readable(config.data_dir):
         return {
             video["video_id"].numpy().decode(): _curves(run, video, config)
             for video in tqdm.tqdm(
-                dataset.whole_videos(info, config.data_dir, config.split),
+                batches.whole_videos(info, config.data_dir, config.split),
                 total=info.num_videos(config.split),
                 desc="curves",
                 unit="video",
@@ -173,7 +167,7 @@ def read_all_curves(config):
 def _load(config):
     """The model of --run_dir, its classes, and the DatasetInfo it fits."""
     config.require("data_dir")
-    info = dataset_info.read(config.data_dir)
+    info = folder.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
     return model, classes, info
@@ -193,10 +187,10 @@ def _curves(run, video, config):
 
 
 def _find_record(config, info):
-    """The record of --video, as `schema.parse_video` gives it."""
+    """The record of --video, as `record.parse_video` gives it."""
     names = []
-    with dataset.readable(config.data_dir):
-        for video in dataset.whole_videos(info, config.data_dir, config.split):
+    with batches.readable(config.data_dir):
+        for video in batches.whole_videos(info, config.data_dir, config.split):
             names.append(video["video_id"].numpy().decode())
             if names[-1] == config.video:
                 return video

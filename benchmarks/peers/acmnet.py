@@ -56,7 +56,8 @@ from benchmarks.peers.acmnet_scores import (
     score,
     score_epochs,
 )
-from tfwstal import annotations, command_line
+from tfwstal import command_line
+from tfwstal.data import activitynet
 from tfwstal.errors import InputError
 
 _CHILD = pathlib.Path(__file__).with_name("acmnet_torch.py")
@@ -196,7 +197,7 @@ def child_settings(arguments, folder):
             "https://github.com/ispc-lab/ACM-Net and name its folder"
         )
     raw = pathlib.Path(arguments.raw).resolve()
-    videos, _ = annotations.read_ground_truth(raw / "gt.json", "keep")
+    videos, _ = activitynet.read_ground_truth(raw / "gt.json", "keep")
     labels = {s.label for video in videos.values() for s in video.segments}
     names = (raw / "split_train.txt").read_text(encoding="utf-8").split()
     first = np.load(raw / "train" / f"{names[0]}.npy", mmap_mode="r")
@@ -290,7 +291,7 @@ def _read_json(path):
 
 
 def _write(folder, result):
-    annotations.write_json_atomically(folder / "result.json", result, indent=1)
+    activitynet.write_json_atomically(folder / "result.json", result, indent=1)
 
 
 def _arguments(argv):

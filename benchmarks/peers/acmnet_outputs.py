@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfwstal import annotations, localization
+from tfwstal.data import activitynet
+from tfwstal.method import localization
 
 
 def background_first(scores):
@@ -44,7 +45,7 @@ def read(path):
 
 
 def localize(path, settings, seconds_per_snippet, detections):
-    """Localizes outputs.npz with `tfwstal.localization`.
+    """Localizes outputs.npz with `tfwstal.method.localization`.
 
     Args:
         path: outputs.npz.
@@ -69,7 +70,7 @@ def localize(path, settings, seconds_per_snippet, detections):
     def detector(outputs, seconds):
         return localization.localize_alone(outputs, seconds, settings)
 
-    annotations.write_detections(
+    activitynet.write_detections(
         detections,
         {
             name: localization.entries(

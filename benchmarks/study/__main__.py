@@ -21,7 +21,8 @@ import time
 
 from benchmarks import ablation
 from benchmarks.study import rows as study_rows
-from tfwstal import annotations, command_line
+from tfwstal import command_line
+from tfwstal.data import activitynet
 
 _HERE = pathlib.Path(__file__).parent
 _DRAWN = {"": 256, "wide": 2048}
@@ -84,7 +85,7 @@ def run(work_dir, results, a_set, row, extra, seed):
         "date": report["date"],
         "commit": _commit(),
     }
-    annotations.write_json_atomically(path, short, indent=1)
+    activitynet.write_json_atomically(path, short, indent=1)
     print(f"{a_set} {row} seed {seed}: {short['average']}", flush=True)
 
 

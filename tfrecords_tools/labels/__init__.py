@@ -13,7 +13,7 @@ import pathlib
 
 from tfrecords_tools.labels import label_table, thumos_texts, wtalc_arrays
 from tfrecords_tools.labels.labelled import LabelledVideo, read_lines, unique
-from tfwstal import annotations
+from tfwstal.data import activitynet
 from tfwstal.errors import InputError
 
 
@@ -73,7 +73,7 @@ def read_annotations(path, bad_segments):
 
     Returns:
         A pair of a dict, video id -> LabelledVideo, and a tuple of the
-        `annotations.BadSegment`s.
+        `activitynet.BadSegment`s.
 
     Raises:
         InputError: if they cannot be used; names the video or the line.
@@ -82,13 +82,13 @@ def read_annotations(path, bad_segments):
         return label_table.read(path), ()
     labels_of, ambiguous = {}, ()
     if not path.is_dir():
-        truth, bad = annotations.read_ground_truth(path, bad_segments)
+        truth, bad = activitynet.read_ground_truth(path, bad_segments)
     elif wtalc_arrays.is_one(path):
         database, labels_of = wtalc_arrays.read(path)
-        truth, bad = annotations.parse_database(path, database, bad_segments)
+        truth, bad = activitynet.parse_database(path, database, bad_segments)
     else:
         database, ambiguous = thumos_texts.read(path)
-        truth, bad = annotations.parse_database(path, database, bad_segments)
+        truth, bad = activitynet.parse_database(path, database, bad_segments)
     if not truth:
         raise InputError(f"{path} has no video; check the file")
     # A video carries its label even where the segment cannot be used.
@@ -135,9 +135,9 @@ def read_classes(features_dir, given, path, videos):
     if not classes:
         raise InputError(f"{listed} is empty; give one action name a line")
     for name in classes:
-        if annotations.name_problem(name):
+        if activitynet.name_problem(name):
             raise InputError(
-                f"{listed}: class {name!r} {annotations.name_problem(name)}"
+                f"{listed}: class {name!r} {activitynet.name_problem(name)}"
             )
         if classes.count(name) > 1:
             raise InputError(
@@ -175,7 +175,7 @@ def check(videos, split_of, classes, path, classes_from):
 
 
 def _labelled(video, left_out, stated):
-    """LabelledVideo of an annotations.VideoAnnotation.
+    """LabelledVideo of an activitynet.VideoAnnotation.
 
     Args:
         video: the VideoAnnotation.

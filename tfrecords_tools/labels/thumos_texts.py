@@ -11,7 +11,7 @@ challenge, and counted.
 import math
 
 from tfrecords_tools.labels.labelled import read_lines
-from tfwstal.annotations import BadSegment, Segment, numbered_lines
+from tfwstal.data.activitynet import BadSegment, Segment, numbered_lines
 from tfwstal.errors import InputError
 
 _AMBIGUOUS = "Ambiguous"
@@ -36,7 +36,7 @@ def read(folder):
 
     Returns:
         A pair of a dict as under "database" in ActivityNet JSON, and a tuple
-        of `annotations.BadSegment`, the ambiguous ones.
+        of `activitynet.BadSegment`, the ambiguous ones.
 
     Raises:
         InputError: if there is no such file, or a line is no segment; names

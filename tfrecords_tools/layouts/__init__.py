@@ -27,8 +27,8 @@ ActivityNet's, have no "v_". No features are loaded here.
 import dataclasses
 import pathlib
 
-from tfrecords_tools import labels, splits
-from tfrecords_tools.layouts import archives, joint_file, separate_files
+from tfrecords_tools import labels
+from tfrecords_tools.layouts import archives, joint_file, separate_files, splits
 from tfwstal.errors import InputError
 
 
@@ -40,7 +40,7 @@ class SourceVideo:
         video_id: name in the annotations.
         split: "train", "test", or a name of the annotations.
         feature_files: one file, RGB then flow joined, or the two; or arrays
-            inside larger files, as `tfwstal.features` takes them.
+            inside larger files, as `tfwstal.data.feature_files` takes them.
         labels: names of its actions, in the order of the classes.
         segments: (start, end, label), seconds.
         duration: seconds as annotated, or None.
@@ -70,7 +70,7 @@ class Source:
         splits_from: where the splits come from.
         videos: those to convert, sorted by id.
         left_out: (video, reason) of every other video, sorted.
-        bad_segments: of `videos`, as `annotations.read_ground_truth` has them.
+        bad_segments: of `videos`, as `activitynet.read_ground_truth` has them.
         notes: (video, what is odd about it), of `videos`, sorted.
     """
 

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 
 from tfrecords_tools.layouts.streams import Stream
-from tfwstal import features
+from tfwstal.data import feature_files
 from tfwstal.errors import InputError
 
 _OF_ONE_VIDEO = [
@@ -53,13 +53,13 @@ class _Array:
 
 
 class NpzArray(_Array):
-    """An array of a .npz file; for `tfwstal.features`."""
+    """An array of a .npz file; for `tfwstal.data.feature_files`."""
 
     def header(self):
         """Shape and dtype."""
         try:
             with _open_zip(self.path).open(f"{self.key}.npy") as file:
-                return features.read_npy_header(self, file)
+                return feature_files.read_npy_header(self, file)
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise _unreadable(self, error) from None
 
@@ -69,12 +69,12 @@ class NpzArray(_Array):
             content = _open_zip(self.path).read(f"{self.key}.npy")
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise _unreadable(self, error) from None
-        values = features.parse_npy(self, content)
+        values = feature_files.parse_npy(self, content)
         return values, hashlib.sha256(content).hexdigest()
 
 
 class Hdf5Array(_Array):
-    """A dataset of a HDF5 file; for `tfwstal.features`."""
+    """A dataset of a HDF5 file; for `tfwstal.data.feature_files`."""
 
     def header(self):
         """Shape and dtype."""

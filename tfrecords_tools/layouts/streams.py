@@ -10,7 +10,7 @@ class Stream:
     Attributes:
         pattern: where those of a video lie, "rgb/{}.npy"; for messages.
         places: dict video -> path of its file, or array inside a larger file
-            as `tfwstal.features` takes it.
+            as `tfwstal.data.feature_files` takes it.
     """
 
     pattern: str

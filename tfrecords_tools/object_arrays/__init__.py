@@ -22,7 +22,7 @@ from tfrecords_tools.object_arrays.interpreter import (
     Refused,
 )
 from tfrecords_tools.object_arrays.pickled_array import PickledArray
-from tfwstal import features
+from tfwstal.data import feature_files
 from tfwstal.errors import InputError
 
 
@@ -43,7 +43,7 @@ def read(path):
     path = pathlib.Path(path)
     try:
         with open(path, "rb") as file:
-            shape, dtype = features.read_npy_header(path, file)
+            shape, dtype = feature_files.read_npy_header(path, file)
             if not dtype.hasobject:
                 file.seek(0)
                 return np.load(file, allow_pickle=False).ravel().tolist()

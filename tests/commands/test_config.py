@@ -1,0 +1,166 @@
+import dataclasses
+import os
+import re
+
+import pytest
+from absl import flags
+
+from tests.conftest import ROOT
+from tfwstal.command_line import parse
+from tfwstal.config import Config, commands_of
+from tfwstal.errors import InputError
+
+
+def config_of(*arguments):
+    """The Config that a command line of `train` gives."""
+    return parse(["train", *map(str, arguments)], "train")
+
+
+def test_later_flags_win_and_ranges_have_their_stop(tmp_path):
+    recipe = tmp_path / "x.flags"
+    recipe.write_text("# a comment\n--eta=0.1:0.9:0.2\n--seed=3\n")
+    found = config_of(f"--flagfile={recipe}")
+    assert found.eta == (0.1, 0.3, 0.5, 0.7, 0.9)
+    assert found.seed == 3
+    assert config_of(f"--flagfile={recipe}", "--eta=0.5").eta == (0.5,)
+
+
+def test_recipes_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    found = config_of("--flagfile=configs/activitynet13.flags")
+    assert found.num_snippets == 75
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch_size=0"], "--batch_size=0: must be at least 1"),
+        (["--batch_size=x"], "must be a whole number"),
+        (["--eta=0.5,1.5"], "must be at most 1"),
+        (["--alpha=nan"], "--alpha=nan: must be at least 0"),
+        (["--learning_rate=inf"], "must be at most 1000"),
+        (["--nms=fuzzy"], "must be one of hard, soft"),
+        (["--family=sparce"], "must be one of plain, context, sparse"),
+        (["--eta=0.1:0.9"], "ranges are start:stop:step"),
+        (["--eta="], "--eta=: is empty"),
+        (["--sigma=8,2"], "--sigma=8,2: 3 values are needed"),
+        (["--branches=attention"], "set --lambda_smt=0 --lambda_gui=0"),
+        (["--learningrate=1"], "Unknown command line flag 'learningrate'"),
+        (["stray"], "unexpected argument 'stray'"),
+        (["--flagfile=none.flags"], "none.flags"),
+        (["--seed=5000000000"], "must be at most"),
+    ],
+)
+def test_a_wrong_flag_says_what_and_why(arguments, message):
+    with pytest.raises((flags.Error, InputError), match=re.escape(message)):
+        config_of(*arguments)
+
+
+def test_an_unknown_flag_in_a_flagfile_is_an_error(tmp_path):
+    (tmp_path / "x.flags").write_text("--learning_rat=0.1\n")
+    with pytest.raises(flags.Error, match="learning_rat"):
+        config_of(f"--flagfile={tmp_path / 'x.flags'}")
+
+
+def test_a_command_says_it_in_one_line(run_command):
+    found = run_command("tfwstal.train", "--batch_size=0")
+    assert found.returncode == 1
+    assert found.stderr == ("error: flag --batch_size=0: must be at least 1\n")
+
+
+def test_help_shows_the_flags_of_the_command(run_command):
+    found = run_command("tfwstal.train", "--help")
+    assert "--learning_rate" in found.stdout
+    assert "--num_workers" not in found.stdout  # the converter's
+
+
+def test_saved_flags_give_the_same_run_again(tmp_path):
+    config = Config(
+        data_dir="here",
+        run_dir="there",
+        eta=(0.2, 0.4),
+        guide_detach=True,
+        lambda_gui=0.5,
+        classifier="own",
+        overwrite=True,
+    )
+    config.save(tmp_path / "flags.flags")
+    text = (tmp_path / "flags.flags").read_text()
+    assert "run_dir" not in text and "overwrite" not in text
+    again = config_of(
+        f"--flagfile={tmp_path / 'flags.flags'}",
+        "--run_dir=there",
+        "--overwrite",
+    )
+    # From any folder.
+    assert again.data_dir == os.path.abspath("here")
+    assert dataclasses.replace(again, data_dir="here") == config
+
+
+def test_a_run_gives_localize_its_defaults(tmp_path):
+    Config(alpha=0.25, beta=0.5).save(tmp_path / "flags.flags")
+    found = parse(
+        ["localize", f"--run_dir={tmp_path}", "--beta=0.75"], "localize"
+    )
+    assert (found.alpha, found.beta) == (0.25, 0.75)
+
+
+def test_every_flag_is_explained_and_used_by_a_command():
+    for field in dataclasses.fields(Config):
+        assert field.metadata["help"].endswith("."), field.name
+        assert commands_of(field), field.name
+
+
+@pytest.mark.parametrize(
+    ("recipe", "name", "value"),
+    [
+        ("thumos14", "batch_size", 16),
+        ("thumos14", "num_snippets", 750),
+        (
+            "thumos14",
+            "eta",
+            tuple(round(0.1 + 0.025 * i, 3) for i in range(33)),
+        ),
+        ("activitynet13", "batch_size", 32),
+        ("activitynet13", "eta", (0.005, 0.01, 0.015, 0.02, 0.025)),
+    ],
+)
+def test_recipes_say_what_the_paper_says(recipe, name, value):
+    found = config_of(f"--flagfile=configs/{recipe}.flags")
+    assert getattr(found, name) == value
+
+
+def test_all_ablation_files_parse():
+    recipe = config_of("--flagfile=configs/thumos14.flags")
+    rows = {
+        path.stem: config_of(
+            "--flagfile=configs/thumos14.flags",
+            f"--flagfile=configs/ablations/{path.name}",
+        )
+        for path in (ROOT / "configs" / "ablations").glob("*.flags")
+    }
+    tables = {name: row for name, row in rows.items() if "table" in name}
+    assert len(tables) == 8  # five rows of Table 3, three of Table 5
+    # The baseline of Table 5 is row 3 of Table 3.
+    assert len({dataclasses.astuple(row) for row in tables.values()}) == 7
+    assert rows["table3_row5_smt"] == recipe  # the method itself
+    others = {name: row for name, row in rows.items() if "table" not in name}
+    assert {name.partition("_")[0] for name in others} == {
+        "reading",
+        "precision",
+    }
+    # Each changes something, and no two the same.
+    others["recipe"] = recipe
+    found = {dataclasses.astuple(row) for row in others.values()}
+    assert len(found) == len(others)
+
+
+def test_require():
+    with pytest.raises(InputError, match="--run_dir is needed"):
+        Config(data_dir="here").require("data_dir", "run_dir")
+
+
+def test_a_stray_word_in_a_runs_flags_is_an_error(tmp_path):
+    (tmp_path / "flags.flags").write_text("hello\n")
+    with pytest.raises(InputError, match="unexpected argument 'hello'"):
+        parse(["localize", f"--run_dir={tmp_path}"], "localize")

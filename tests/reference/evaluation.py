@@ -1,0 +1,139 @@
+"""Average precision, Section 4.1."""
+
+from tests.reference.localization import tiou
+
+
+def interpolated_average_precision(true_positive, num_ground_truth):
+    """Area under the interpolated precision-recall curve (VOC 2011).
+
+    The precision at each rank is raised to the highest precision at that rank
+    or a later one, and summed over the changes of recall. The ActivityNet
+    evaluation does the same.
+
+    Args:
+        true_positive: one flag a detection, best detection first.
+        num_ground_truth: number of instances to find.
+
+    Returns:
+        float in [0, 1]; 0 without detections.
+    """
+    precisions, recalls = [], []
+    hits = 0
+    for rank, flag in enumerate(true_positive, start=1):
+        hits += bool(flag)
+        precisions.append(hits / rank)
+        recalls.append(hits / num_ground_truth)
+    for i in range(len(precisions) - 2, -1, -1):
+        precisions[i] = max(precisions[i], precisions[i + 1])
+    area, previous_recall = 0.0, 0.0
+    for precision, recall in zip(precisions, recalls, strict=True):
+        area += (recall - previous_recall) * precision
+        previous_recall = recall
+    return area
+
+
+def non_interpolated_average_precision(true_positive, num_ground_truth):
+    """Mean over the instances of the precision at which each is found.
+
+    Args:
+        true_positive: one flag a detection that counts, best first.
+        num_ground_truth: number of instances to find.
+    """
+    total, hits = 0.0, 0
+    for rank, flag in enumerate(true_positive, start=1):
+        hits += bool(flag)
+        if flag:
+            total += hits / rank
+    return total / num_ground_truth
+
+
+def _argsort_reversed(values):
+    """ActivityNet's `argsort()[::-1]`, as it is for up to 16 values."""
+    return sorted(range(len(values)), key=values.__getitem__)[::-1]
+
+
+def _activitynet_flags(instances, detections, threshold):
+    """(best first, true positive) of one class's rows: each detection walks
+    the instances of its video by descending tIoU and takes the first free."""
+    ranked = [
+        detections[i] for i in _argsort_reversed([row[4] for row in detections])
+    ]
+    used, flags = set(), []
+    for video, _, start, end, _ in ranked:
+        there = [i for i, row in enumerate(instances) if row[0] == video]
+        overlaps = [tiou((start, end), instances[i][2:4]) for i in there]
+        flag = False
+        for k in _argsort_reversed(overlaps):
+            if overlaps[k] >= threshold and there[k] not in used:
+                used.add(there[k])
+                flag = True
+                break
+        flags.append(flag)
+    return ranked, flags
+
+
+def _thumos14_flags(instances, detections, threshold):
+    """(best first, true positive) of one class's rows: each instance takes
+    the detection of its video that overlaps it most and is still free."""
+    by_name = sorted(detections, key=lambda row: row[0])
+    ranked = sorted(by_name, key=lambda row: -row[4])
+    flags = [False] * len(ranked)
+    for video, _, start, end in instances:
+        best, chosen = threshold, None
+        for i, row in enumerate(ranked):
+            if row[0] == video and not flags[i]:
+                overlap = tiou(row[2:4], (start, end))
+                if overlap > best:
+                    best, chosen = overlap, i
+        if chosen is not None:
+            flags[chosen] = True
+    return ranked, flags
+
+
+def mean_average_precision(
+    ground_truth, detections, thresholds, protocol="activitynet", ambiguous=()
+):
+    """Average precision of each class at each tIoU, as either kit counts it.
+
+    Detections of classes without ground truth are passed over. One that found
+    no instance and shares time with an ambiguous segment of its video is
+    passed over too.
+
+    Args:
+        ground_truth: list of (video, label, start, end).
+        detections: list of (video, label, start, end, score).
+        thresholds: tIoU thresholds.
+        protocol: "activitynet" or "thumos14".
+        ambiguous: list of (video, start, end).
+
+    Returns:
+        dict threshold -> {label: average precision}; the mean over the labels
+        is the mAP at that threshold.
+    """
+    find_flags, average = {
+        "activitynet": (_activitynet_flags, interpolated_average_precision),
+        "thumos14": (_thumos14_flags, non_interpolated_average_precision),
+    }[protocol]
+    labels = sorted({label for _, label, _, _ in ground_truth})
+    results = {}
+    for threshold in thresholds:
+        results[threshold] = {}
+        for label in labels:
+            instances = [row for row in ground_truth if row[1] == label]
+            ranked, flags = find_flags(
+                instances,
+                [row for row in detections if row[1] == label],
+                threshold,
+            )
+            counted = []
+            for (video, _, start, end, _), flag in zip(
+                ranked, flags, strict=True
+            ):
+                excused = any(
+                    video == other and min(end, last) > max(start, first)
+                    for other, first, last in ambiguous
+                )
+                if flag or not excused:
+                    counted.append(flag)
+            results[threshold][label] = average(counted, len(instances))
+    return results

@@ -1,0 +1,145 @@
+"""Which room may use which: the arrows between our modules point down."""
+
+import ast
+
+from tests.conftest import ROOT
+
+# A room uses those of the lines below its own, never a neighbour. A command is
+# a room by itself, and so is each module at the top of `tfwstal`.
+FLOORS = (
+    "client evaluate export localize train tune visualize "
+    "convert inspect synthesize",
+    "command_line layouts sharding inspection planting labels object_arrays",
+    "config",
+    "serving search",
+    "training",
+    "evaluation plotting inference extraction",
+    "data method",
+    "files keras_versions",
+    "errors",
+)
+FLOOR = {room: n for n, line in enumerate(FLOORS) for room in line.split()}
+# Those of `tfrecords_tools` are one house: they use each other freely.
+TOOLS = {"layouts", "sharding", "inspection", "planting", "labels"}
+TOOLS |= {"object_arrays"}
+# What the paper's code and the metric's may use of ours besides themselves.
+ALONE = {"method": {"keras_versions"}, "keras_versions": set()}
+
+# Arrows that are still to go. Nothing is added here.
+TODAY = {
+    ("tfwstal.data.activitynet", "evaluation"),
+    ("tfwstal.keras_versions", "errors"),
+    ("tfwstal.search.grids", "command_line"),
+    ("tfwstal.search.trials", "config"),
+    ("tfwstal.visualize", "evaluate"),
+}
+# Functions of the library that still take the whole Config, likewise.
+TAKE_CONFIG = {
+    "evaluation.choices": {"rule", "select_videos", "to_columns"},
+    "evaluation.inputs": {
+        "_duplicate_error",
+        "_select_subset",
+        "_unit",
+        "_unknown_error",
+        "read_inputs",
+    },
+    "search.grids": {"changed", "search_spaces", "trial_order"},
+    "search.trials": {"__init__", "_identity"},
+    "training.loop": {
+        "_watch",
+        "_writers",
+        "build_model",
+        "cache_of",
+        "compiled_model",
+        "fit",
+        "fit_run",
+        "steps_per_execution",
+        "use_xla",
+    },
+    "training.run_folder": {"_other_flag", "create", "creating", "goes_on"},
+}
+
+
+def modules():
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+        for package in ("tfwstal", "tfrecords_tools")
+        for path in (ROOT / package).rglob("*.py")
+    }
+
+
+def imported(path):
+    """Dotted names that a file imports absolutely, wherever it does so."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def arrows():
+    """(package, room, module, package that it uses, room that it uses)."""
+    for module, path in modules().items():
+        own = module.split(".")
+        for name in imported(path):
+            used = name.split(".")
+            ours = used[0] in ("tfwstal", "tfrecords_tools")
+            # What `tfwstal` itself has, the version and the model, all use.
+            if ours and used[1:] and used[1] in FLOOR and own[1] in FLOOR:
+                yield own[0], own[1], module, used[0], used[1]
+
+
+def upward():
+    """(module, room that it uses) of the arrows that do not point down."""
+    return {
+        (module, used)
+        for _, room, module, _, used in arrows()
+        if room != used
+        and not {room, used} <= TOOLS
+        and (FLOOR[used] <= FLOOR[room] or used not in ALONE.get(room, {used}))
+    }
+
+
+def take_config():
+    """{module: functions of the library with an argument `config`}."""
+    found = {}
+    for module, path in modules().items():
+        package, _, name = module.partition(".")
+        if package != "tfwstal" or "." not in name:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if (
+                isinstance(node, ast.FunctionDef)
+                and "config" in {argument.arg for argument in node.args.args}
+                and not node.name.endswith("from_config")  # Keras's own
+            ):
+                found.setdefault(name, set()).add(node.name)
+    return found
+
+
+def test_every_room_has_a_floor():
+    rooms = {module.split(".")[1] for module in modules()}
+    assert rooms - FLOOR.keys() == {"__init__", "quiet_start"}
+
+
+def test_arrows_point_down():
+    assert upward() == TODAY
+
+
+def test_the_library_uses_no_tool():
+    assert not [
+        module
+        for package, _, module, used, _ in arrows()
+        if package == "tfwstal" and used == "tfrecords_tools"
+    ]
+
+
+def test_average_precision_uses_nothing_of_ours():
+    folder = ROOT / "tfwstal" / "evaluation" / "average_precision"
+    for path in folder.glob("*.py"):
+        for name in imported(path):
+            assert name.partition(".")[0] not in ("tfwstal", "tfrecords_tools")
+
+
+def test_the_library_takes_values():
+    assert take_config() == TAKE_CONFIG

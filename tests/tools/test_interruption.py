@@ -1,0 +1,167 @@
+"""convert, killed at any point: nothing or all is there, and it goes on."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import interrupted
+from tests.conftest import ROOT
+from tests.tools.raw_folders import write_acmnet
+from tfrecords_tools import convert
+from tfwstal.config import Config
+from tfwstal.method.options import to_text
+
+RENAME = "pathlib:Path.rename"
+POINTS = {  # where, which call, after it rather than before
+    "at the start": ("tfrecords_tools.layouts:discover", 1, False),
+    "folder made": ("pathlib:Path.mkdir", 1, True),
+    "first record": ("tfwstal.data.record:encode", 1, False),
+    "between records": ("tfwstal.data.record:encode", 2, False),
+    "between shards": ("tfrecords_tools.sharding.shards:write_shard", 2, False),
+    "all shards": ("tfrecords_tools.sharding.shards:write_all", 1, True),
+    "in the description": ("tfwstal.data.folder:_write_json", 2, False),
+    "description": ("tfwstal.data.folder:DatasetInfo.write", 1, True),
+    "while verifying": (
+        "tfrecords_tools.sharding.verification:_compare",
+        2,
+        False,
+    ),
+    "before the name": (RENAME, 1, False),
+    "after the name": (RENAME, 1, True),
+    "while summing up": (
+        "tfrecords_tools.sharding.provenance:summary",
+        1,
+        False,
+    ),
+}
+REPLACING = {  # with old records there
+    "before the old ones go": (RENAME, 1, False),
+    "between the names": (RENAME, 1, True),
+    "after both": (RENAME, 2, True),
+    "old ones half gone": ("shutil:rmtree", 1, False),
+    "old ones gone": ("shutil:rmtree", 1, True),
+}
+CASES = [(name, False) for name in POINTS] + [(n, True) for n in REPLACING]
+VERIFIED = {"num_workers": 1, "num_shards": 2, "verify": True}
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """Folder of each case after its process was killed."""
+    root = tmp_path_factory.mktemp("killed")
+    write_acmnet(root / "raw")
+    jobs, folders = [], {}
+    for number, (name, replaces) in enumerate(CASES):
+        folders[name] = root / str(number)
+        folders[name].mkdir()
+        flags = flags_of(root, folders[name])
+        if replaces:
+            convert.main(Config(**flags | {"num_shards": 1}))
+        point = (REPLACING if replaces else POINTS)[name]
+        arguments = [f"--{name}={to_text(v)}" for name, v in flags.items()]
+        jobs.append((arguments + ["--overwrite"] * replaces, point))
+    codes, messages = interrupted.run("tfrecords_tools.convert", jobs)
+    assert codes == [-9] * len(CASES), messages
+    return folders
+
+
+def flags_of(root, folder):
+    return VERIFIED | {
+        "features_dir": str(root / "raw"),
+        "output_dir": str(folder / "records"),
+    }
+
+
+@pytest.fixture(scope="module")
+def expected(killed):
+    """What the records are when nobody kills the command."""
+    root = next(iter(killed.values())).parent
+    flags = flags_of(root, root / "whole")
+    convert.main(Config(**flags))
+    whole = content(root / "whole" / "records")
+    convert.main(Config(**flags | {"num_shards": 1, "overwrite": True}))
+    return whole, content(root / "whole" / "records")
+
+
+@pytest.mark.parametrize("name, replaces", CASES, ids=[n for n, _ in CASES])
+def test_absent_or_whole_and_then_completed(killed, expected, name, replaces):
+    folder = killed[name]
+    records = folder / "records"
+    whole, old = expected
+    if name in ("after the name", "while summing up", "after both") or (
+        name.startswith("old ones")
+    ):
+        assert content(records) == whole
+    elif name == "before the old ones go":
+        assert content(records) == old
+    else:
+        assert not records.exists()
+    # The same command again, unless it was done already.
+    if replaces or not records.exists():
+        flags = flags_of(folder.parent, folder) | {"overwrite": replaces}
+        convert.main(Config(**flags))
+    assert content(records) == whole
+    assert [path.name for path in folder.iterdir()] == ["records"]
+
+
+def test_workers_end_with_the_command(tmp_path):
+    """They would wait for the next shard for ever."""
+    write_acmnet(tmp_path / "raw")
+    # The workers write their process ids, and then take their time.
+    script = tmp_path / "slow.py"
+    script.write_text(
+        "import os, pathlib, time\n"
+        "from tfrecords_tools import convert, shards\n"
+        "from tfwstal.config import Config\n"
+        "from tfwstal.method.options import to_text\n"
+        "def slow(task, folder, *rest):\n"
+        "    pid = str(os.getpid())\n"
+        f"    pathlib.Path({str(tmp_path)!r}, 'pid' + pid).touch()\n"
+        "    time.sleep(600)\n"
+        "shards.write_shard = slow\n"
+        "if __name__ == '__main__':\n"
+        f"    convert.main(Config(features_dir={str(tmp_path / 'raw')!r},\n"
+        f"        output_dir={str(tmp_path / 'records')!r},\n"
+        "        num_workers=2, num_shards=2))\n"
+    )
+    command = subprocess.Popen(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    try:
+        workers = wait_for(lambda: list(tmp_path.glob("pid*")))
+    finally:
+        command.send_signal(signal.SIGKILL)
+        command.wait()
+    pids = [int(path.name.removeprefix("pid")) for path in workers]
+    try:
+        assert wait_for(lambda: not any(map(is_running, pids)), 20)
+    finally:
+        for pid in filter(is_running, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+def wait_for(condition, seconds=120):
+    """Waits until `condition()` holds; returns what it is in the end."""
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return found
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that has ended and that nobody has asked for yet counts as ended.
+    state = pathlib.Path(f"/proc/{pid}/stat")
+    return not state.exists() or ") Z" not in state.read_text()

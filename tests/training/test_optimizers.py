@@ -1,0 +1,311 @@
+"""Optimizers by name, in the lane of tensorflow-addons and in the main one."""
+
+import csv
+import dataclasses
+import importlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.conftest import (
+    HAS_ADDONS,
+    random_batch,
+    random_model,
+    tensorflow_addons,
+)
+from tfwstal import localize, train
+from tfwstal.config import Config
+from tfwstal.errors import InputError
+from tfwstal.keras_versions import KERAS_3
+from tfwstal.training import callbacks, optimizers, run_folder
+
+KERAS = [
+    kind.__name__ for kind in optimizers._classes(keras.optimizers).values()
+]
+WRAPPED = [
+    "Lookahead(RectifiedAdam)",
+    "SWA(SGD)",
+    "Lookahead(SGD)",
+    "movingaverage(adamw)",
+]
+FAST = Config(
+    num_snippets=20,
+    batch_size=4,
+    epochs=20,
+    learning_rate=0.05,
+    dropout=0.0,
+    warmup_epochs=0.0,
+    eta=(0.3, 0.5),
+    tiou_thresholds=(0.1,),
+    watch_every=0,
+)
+
+
+def run(records, run_dir, **changes):
+    train.main(
+        dataclasses.replace(
+            FAST, data_dir=str(records), run_dir=str(run_dir), **changes
+        )
+    )
+    return run_dir
+
+
+def losses(run_dir):
+    with open(run_dir / "history.csv") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def weights(run_dir):
+    model = run_folder.load(run_dir)[0]
+    return [np.array(weight) for weight in model.trainable_variables]
+
+
+def moved(optimizer, steps=1):
+    """Whether all weights of a model move in some steps."""
+    model = random_model()
+    model.compile(optimizer=optimizer)
+    before = [np.array(weight) for weight in model.trainable_variables]
+    data = random_batch([6, 9])
+    for _ in range(steps):  # as it stands: compiling each would take long
+        model.train_step(data)
+    after = [np.array(weight) for weight in model.trainable_variables]
+    assert all(np.isfinite(weight).all() for weight in after)
+    return not any(
+        np.array_equal(one, other)
+        for one, other in zip(before, after, strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", KERAS)
+def test_every_one_of_keras_trains(name):
+    assert moved(
+        optimizers.make_optimizer(
+            name.upper(), 0.01, weight_decay=0.1, clip_norm=1.0, ema=0.9
+        )
+    )
+
+
+@pytest.mark.parametrize("name", ["AdamW", "Lion"])
+@pytest.mark.parametrize("decay", [0.0, 0.1])
+def test_weights_decay_by_what_the_flag_says(name, decay):
+    weight = getattr(keras, "Variable", tf.Variable)([2.0])
+    optimizer = optimizers.make_optimizer(name, 0.5, weight_decay=decay)
+    optimizer.apply_gradients([(tf.zeros(1), weight)])
+    # Decoupled: w - lr decay w; AdamW's own default would be 0.004.
+    assert float(np.array(weight)[0]) == pytest.approx(2 - 0.5 * decay * 2)
+
+
+def test_the_run_ends_as_the_average_and_is_evaluated_so(
+    records, tmp_path, monkeypatch
+):
+    """The average of the weights after every step, by hand."""
+    begun, raw, evaluated = [], [], []
+
+    def watch(kind, name, notes):
+        function = getattr(kind, name)
+
+        def noted(self, *arguments, **named):
+            notes.append([np.array(w) for w in self.model.trainable_variables])
+            return function(self, *arguments, **named)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    watch(callbacks.StopAtNonFinite, "on_epoch_begin", begun)
+    watch(callbacks.StopAtNonFinite, "on_train_batch_end", raw)
+    watch(callbacks.LocalizationEvaluation, "_evaluate", evaluated)
+    folder = run(records, tmp_path / "run", epochs=2, ema=0.7, eval_every=1)
+
+    # Keras 3 begins with the first step's weights, 2.15 with those before.
+    averages = [raw[0] if KERAS_3 else begun[0]]
+    for values in raw:
+        averages.append(
+            [
+                0.7 * average + 0.3 * value
+                for average, value in zip(averages[-1], values, strict=True)
+            ]
+        )
+    assert (len(raw), len(begun), len(evaluated)) == (4, 2, 2)
+    for found, expected, tolerance in (
+        (evaluated[0], averages[2], 1e-5),
+        (evaluated[1], averages[4], 1e-5),
+        (weights(folder), averages[4], 1e-5),
+        (begun[1], raw[1], 0),  # the training goes on as if nobody had looked
+    ):
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(
+                one, other, rtol=tolerance, atol=tolerance
+            )
+
+
+def test_an_unknown_name_gets_the_list():
+    with pytest.raises(InputError, match="unknown; there are .*Adam, .*Lion"):
+        optimizers.make_optimizer("adma", 0.1)
+    with pytest.raises(InputError, match="RectifiedAdam, SGDW, SWA, Yogi"):
+        optimizers.make_optimizer("tf.keras.Adam", 0.1)
+
+
+@pytest.mark.parametrize("name", ["Adam(SGD)", "Lookahead(SWA)", "SWA(swa)"])
+def test_what_wraps_nothing_is_refused(name):
+    with pytest.raises(InputError, match="alone wrap another one"):
+        optimizers.make_optimizer(name, 0.1)
+
+
+def test_no_weight_decay_where_there_is_none(monkeypatch):
+    class Plain:
+        def __init__(self, learning_rate):
+            pass
+
+        apply_gradients = None
+
+    monkeypatch.setattr(keras.optimizers, "Plain", Plain, raising=False)
+    optimizers.make_optimizer("plain", 0.1)
+    with pytest.raises(InputError, match="plain knows no --weight_decay"):
+        optimizers.make_optimizer("plain", 0.1, weight_decay=0.1)
+    with pytest.raises(InputError, match="learning_rate and global_clipnorm"):
+        optimizers.make_optimizer("plain", 0.1, clip_norm=0.1)
+
+
+@pytest.mark.skipif(HAS_ADDONS, reason="tensorflow-addons is installed")
+@pytest.mark.parametrize("name", [*optimizers.ADDONS, *WRAPPED])
+def test_the_main_lane_says_how_to_get_tensorflow_addons(name):
+    if name.lower() in map(str.lower, KERAS):  # Lamb is of Keras 3 too
+        return
+    with pytest.raises(InputError) as found:
+        optimizers.make_optimizer(name, 0.1)
+    message = str(found.value)
+    assert "\n" not in message
+    assert "pip install 'tfwstal[addons]'" in message
+    assert "Python 3.10 or 3.11" in message
+    outer = name.partition("(")[0]
+    remedy = {key.lower(): value for key, value in optimizers.ADDONS.items()}
+    assert message.endswith(remedy[outer.lower()])
+
+
+@pytest.mark.skipif(not KERAS_3, reason="Keras 2.15 has fewer optimizers")
+def test_what_serves_the_same_end_is_there():
+    for remedy in optimizers.ADDONS.values():
+        for name in remedy.partition(" with ")[0].split(", "):
+            assert name in KERAS or name.startswith("--ema")
+
+
+@tensorflow_addons
+class TestAddons:
+    @pytest.mark.filterwarnings("ignore:\\s+TensorFlow Addons:UserWarning")
+    def test_the_list_is_theirs(self):
+        tfa = importlib.import_module("tensorflow_addons")
+        known = set(optimizers._classes(tfa.optimizers))
+        # Base classes, and Keras's own AdamW comes first.
+        known -= {"averagedoptimizerwrapper", "adamw", "keraslegacyoptimizer"}
+        known -= {"decoupledweightdecayextension"}
+        assert {name.lower() for name in optimizers.ADDONS} == known
+
+    @pytest.mark.parametrize("name", [*optimizers.ADDONS, *WRAPPED])
+    def test_each_trains_or_says_why_not(self, name):
+        if name == "COCOB":
+            message = "cannot be made from learning_rate alone"
+            with pytest.raises(InputError, match=message):
+                optimizers.make_optimizer(name, 0.01)
+            return
+        made = optimizers.make_optimizer(name, 0.01, clip_norm=1.0)
+        assert moved(made, steps=7)
+
+    @pytest.mark.parametrize(
+        ("name", "xla"), [("RectifiedAdam", "off"), ("Lookahead", "on")]
+    )
+    def test_it_learns_and_the_model_loads_and_localizes(
+        self, name, xla, records, tmp_path
+    ):
+        start = run(records, tmp_path / "start", epochs=0)
+        folder = run(records, tmp_path / "run", optimizer=name, xla=xla)
+        history = losses(folder)
+        assert history[-1] < 0.9 * history[0]
+        assert any(
+            not np.array_equal(one, other)
+            for one, other in zip(weights(start), weights(folder), strict=True)
+        )
+        loaded = keras.models.load_model(folder / "model.keras")
+        loaded.train_step(random_batch([5, 9]))  # the optimizer is there too
+        localize.main(
+            dataclasses.replace(
+                FAST,
+                run_dir=str(folder),
+                data_dir=str(records),
+                detections=str(tmp_path / "found.json"),
+            )
+        )
+        assert (tmp_path / "found.json").exists()
+
+    def test_lookahead_is_adam_drawn_back_every_sixth_step(self):
+        """Slow weights go half the way (Zhang et al. 2019, Algorithm 1)."""
+        kind = keras.optimizers.legacy.Adam
+        fast = tf.Variable([1.0, -2.0])
+        variable = tf.Variable([1.0, -2.0])
+        slow = np.array([1.0, -2.0])
+        adam = kind(0.1)
+        lookahead = optimizers.make_optimizer("Lookahead", 0.1)
+        for step in range(1, 14):
+            adam.apply_gradients([(2 * fast, fast)])
+            lookahead.apply_gradients([(2 * variable, variable)])
+            if step % 6 == 0:
+                slow = slow + 0.5 * (fast.numpy() - slow)
+                fast.assign(slow)
+            np.testing.assert_allclose(variable, fast, rtol=1e-6)
+
+    def test_a_moving_average_is_what_is_left(self, records, tmp_path):
+        same = {"epochs": 3, "learning_rate": 0.1}
+        sgd = weights(run(records, tmp_path / "sgd", optimizer="sgd", **same))
+        averaged = weights(
+            run(
+                records,
+                tmp_path / "average",
+                optimizer="MovingAverage(SGD)",
+                eval_every=1,
+                **same,
+            )
+        )
+        start = weights(run(records, tmp_path / "start", epochs=0))
+        # With a decay of 0.99, six steps leave the weights near the start.
+        far, near = (
+            sum(np.abs(x - y).sum() for x, y in zip(after, start, strict=True))
+            for after in (sgd, averaged)
+        )
+        assert 0 < near < 0.1 * far
+
+    def test_ema_is_for_kerass_own(self):
+        with pytest.raises(InputError, match="MovingAverage"):
+            optimizers.make_optimizer("RectifiedAdam", 0.1, ema=0.9)
+
+    def test_weight_decay_and_clipping_reach_it(self):
+        made = optimizers.make_optimizer(
+            "Lookahead(RectifiedAdam)", 0.1, weight_decay=0.2, clip_norm=0.3
+        )
+        assert made.global_clipnorm == pytest.approx(0.3)
+        inner = made._optimizer.get_config()
+        assert inner["weight_decay"] == pytest.approx(0.2)
+        assert inner["learning_rate"] == pytest.approx(0.1)
+        with pytest.raises(InputError, match="Yogi knows no --weight_decay"):
+            optimizers.make_optimizer("Yogi", 0.1, weight_decay=0.2)
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_the_rate_rises_in_its_first_steps(steps):
+    weight = getattr(keras, "Variable", tf.Variable)([0.0])
+    optimizer = optimizers.make_optimizer("sgd", 0.5, warmup_steps=steps)
+    seen = []
+    for _ in range(6):
+        optimizer.apply_gradients([(-tf.ones(1), weight)])
+        seen.append(float(np.array(weight)[0]))
+    rates = [0.5 * min((step + 1) / steps, 1) for step in range(6)]
+    np.testing.assert_allclose(seen, np.cumsum(rates), rtol=1e-6)
+
+
+def test_a_run_whose_rate_rises_loads_and_trains_on(records, tmp_path):
+    folder = run(records, tmp_path / "run", epochs=2, rate_warmup_epochs=1.5)
+    model = keras.models.load_model(folder / "model.keras")
+    # Two steps an epoch.
+    assert model.get_compile_config()["optimizer"]["config"]["learning_rate"][
+        "config"
+    ] == {"learning_rate": 0.05, "steps": 3}
+    model.fit(*random_batch([6, 9]), verbose=0)

@@ -1,0 +1,65 @@
+r"""COMMAND: tells what a set of videos holds and what is wrong with it.
+
+    python -m tfrecords_tools.inspect --data_dir=records
+    python -m tfrecords_tools.inspect --features_dir=my_features \
+        --report=inspection.json --picture=inspection.png
+    python -m tfrecords_tools.inspect --data_dir=records --record=video_1
+
+It reads records or any folder that convert reads, one video at a time, and
+prints counts, lengths, features and findings. Findings are no errors: the exit
+status stays 0. The report has all that the text cuts short.
+"""
+
+import pathlib
+
+from tqdm import tqdm
+
+from tfrecords_tools.inspection import measure, picture, record, text, videos
+from tfwstal import command_line
+from tfwstal.data import activitynet
+from tfwstal.errors import InputError
+from tfwstal.plotting import timeline
+
+
+def main(config):
+    """Inspects what the flags name; prints, and writes what is asked for."""
+    if config.record:
+        if config.report or config.picture:
+            raise InputError(
+                "--record prints one video; leave out --report and --picture"
+            )
+        print(record.describe(videos.find(config), config.record))
+        return
+    for flag, suffixes in (("report", ()), ("picture", (".png", ".svg"))):
+        path = pathlib.Path(getattr(config, flag))
+        if path.name:
+            activitynet.refuse_existing(flag, path, config.overwrite)
+            if suffixes and path.suffix.lower() not in suffixes:
+                raise InputError(
+                    f"--{flag}={path} must end in {' or '.join(suffixes)}"
+                )
+    collection = videos.find(config)
+    rows, unusable = [], []
+    for video in tqdm(
+        collection.read(),
+        "inspect",
+        collection.num_videos,
+        unit="video",
+        disable=None,
+    ):
+        if video.problem:
+            unusable.append((video.video_id, video.problem))
+        else:
+            rows.append(measure.measure(video))
+    report = measure.summarize(collection, rows, unusable)
+    print(text.render(report))
+    if config.report:
+        activitynet.write_json_atomically(config.report, report, indent=1)
+        print(f"report: {config.report}")
+    if config.picture:
+        timeline.save(picture.draw(report), pathlib.Path(config.picture))
+        print(f"picture: {config.picture}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, "inspect")

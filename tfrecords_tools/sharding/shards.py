@@ -1,0 +1,222 @@
+"""Videos -> shards, in one process or several, and the folder they go into."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import math
+import multiprocessing
+import os
+import pathlib
+import shutil
+import threading
+
+import tensorflow as tf
+from tqdm import tqdm
+
+from tfrecords_tools.layouts import SourceVideo
+from tfwstal.data import feature_files, record
+from tfwstal.data.folder import Shard, shard_name
+from tfwstal.errors import InputError
+
+_SHARD_BYTES = 64 * 2**20
+# Starting a worker means importing TensorFlow, 5 to 13 s; meanwhile one process
+# writes 1 to 2 GiB. Below this a second one would make things slower.
+_BYTES_PER_WORKER = 4 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One shard to write.
+
+    Attributes:
+        name: its file name.
+        split: its split.
+        videos: (SourceVideo, T) in their order in the shard.
+    """
+
+    name: str
+    split: str
+    videos: tuple[tuple[SourceVideo, int], ...]
+
+
+def plan(name, videos, num_bytes, num_shards):
+    """Distributes videos over shards.
+
+    Each shard takes a run of the videos as sorted by id, so that one can tell
+    where a video lies, and its place depends on the data alone: not on a seed
+    nor on the number of workers. Training shuffles shards and videos anyway.
+
+    Args:
+        name: of the data set.
+        videos: (SourceVideo, T), sorted by id.
+        num_bytes: of the features of one snippet.
+        num_shards: shards a split; 0 for one per 64 MiB of features.
+
+    Returns:
+        list of Task, split after split.
+    """
+    tasks = []
+    for split in sorted({video.split for video, _ in videos}):
+        chosen = [item for item in videos if item[0].split == split]
+        total = sum(length for _, length in chosen) * num_bytes
+        count = num_shards or math.ceil(total / _SHARD_BYTES)
+        count = min(count, len(chosen))
+        ends = [len(chosen) * i // count for i in range(count + 1)]
+        tasks += [
+            Task(
+                shard_name(name, split, i, count),
+                split,
+                tuple(chosen[ends[i] : ends[i + 1]]),
+            )
+            for i in range(count)
+        ]
+    return tasks
+
+
+def num_workers(flag, num_shards, num_bytes):
+    """Processes to use; `flag` 0 leaves it to the amount of features."""
+    if not flag:
+        flag = min(os.cpu_count() or 1, 1 + num_bytes // _BYTES_PER_WORKER)
+    return min(flag, num_shards)
+
+
+def write_all(tasks, folder, classes, storage_dtype, workers):
+    """Writes the shards.
+
+    Args:
+        tasks: from `plan`.
+        folder: existing folder to write into.
+        classes: action names; class index c is classes[c - 1].
+        storage_dtype: "float32" or "float16".
+        workers: processes; a worker holds one video at a time.
+
+    Returns:
+        list of (Shard, dict video id -> sha256 of its files), as `tasks`.
+
+    Raises:
+        InputError: the first that a video causes.
+    """
+    arguments = (folder, classes, storage_dtype)
+    total = sum(len(task.videos) for task in tasks)
+    # disable=None: no bar where nobody looks at it.
+    with tqdm(desc="convert", total=total, unit="video", disable=None) as bar:
+        if workers == 1:
+            return [write_shard(t, *arguments, bar.update) for t in tasks]
+        # Not fork: TensorFlow's threads do not survive it.
+        pool = concurrent.futures.ProcessPoolExecutor(
+            workers,
+            multiprocessing.get_context("spawn"),
+            initializer=_end_with_parent,
+        )
+        try:
+            futures = [pool.submit(write_shard, t, *arguments) for t in tasks]
+            for future in concurrent.futures.as_completed(futures):
+                bar.update(future.result()[0].num_videos)
+            return [future.result() for future in futures]
+        except concurrent.futures.process.BrokenProcessPool:
+            raise InputError(
+                f"a process of --num_workers={workers} was killed, probably "
+                "for want of memory; use fewer"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent():
+    """Ends a worker when the command was killed, which cannot tell it so."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def write_shard(task, folder, classes, storage_dtype, on_video=None):
+    """Writes one shard; returns as `write_all` does for each."""
+    index_of = {name: index for index, name in enumerate(classes, start=1)}
+    path = pathlib.Path(folder) / task.name
+    digests = {}
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for video, num_snippets in task.videos:
+            values, digest = feature_files.load(
+                video.feature_files, num_snippets, storage_dtype
+            )
+            digests[video.video_id] = digest
+            writer.write(record.encode(_record(video, values, index_of)))
+            if on_video:
+                on_video()
+    size = path.stat().st_size
+    return Shard(task.name, len(task.videos), size), digests
+
+
+def _record(video, values, index_of):
+    return record.VideoRecord(
+        video_id=video.video_id,
+        features=values,
+        labels=video.labels,
+        label_indices=tuple(index_of[label] for label in video.labels),
+        segments=tuple(
+            (start, end, label, index_of[label])
+            for start, end, label in video.segments
+        ),
+        duration=video.duration,
+        fps=video.fps,
+        frames_per_snippet=video.frames_per_snippet,
+    )
+
+
+def check_replaceable(output_dir, overwrite):
+    """Raises InputError if `output_dir` exists and must stay."""
+    if not os.path.lexists(output_dir):
+        return
+    if not overwrite:
+        raise InputError(
+            f"--output_dir={output_dir} exists; choose another folder, or "
+            "replace it with --overwrite"
+        )
+    # Both files together are of nobody else.
+    names = ("dataset_info.json", "metadata.json")
+    if not all((output_dir / name).is_file() for name in names):
+        raise InputError(
+            f"--output_dir={output_dir} is no folder of records, and is not "
+            "replaced even with --overwrite; choose another one"
+        )
+
+
+@contextlib.contextmanager
+def staging(output_dir):
+    """A folder beside `output_dir` that takes its name once it is whole.
+
+    Until then `output_dir` stays as it is. An error leaves nothing behind; a
+    killed run leaves `.NAME.incomplete`, which the next one removes.
+
+    Args:
+        output_dir: pathlib.Path, absolute.
+
+    Yields:
+        the folder to write into.
+    """
+    partial = output_dir.with_name(f".{output_dir.name}.incomplete")
+    replaced = output_dir.with_name(f".{output_dir.name}.replaced")
+    made = [p for p in output_dir.parents if not p.exists()]
+    try:
+        if replaced.exists() and not output_dir.exists():
+            replaced.rename(output_dir)  # killed between the two renames
+        for stale in (partial, replaced):
+            if stale.exists():
+                shutil.rmtree(stale)
+        partial.mkdir(parents=True)
+        yield partial
+        if output_dir.exists():
+            output_dir.rename(replaced)
+        partial.rename(output_dir)
+        shutil.rmtree(replaced, ignore_errors=True)
+    except BaseException:  # also an interrupt from the keyboard
+        if replaced.exists() and not output_dir.exists():
+            replaced.rename(output_dir)
+        shutil.rmtree(partial, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise

@@ -1,0 +1,163 @@
+"""Choices that move an evaluation's numbers: videos, ambiguity, unit."""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from tfwstal.data import activitynet
+from tfwstal.data.activitynet import VideoAnnotation
+from tfwstal.errors import InputError
+from tfwstal.evaluation import average_precision
+
+AMBIGUOUS = "Ambiguous"
+# Lists of THUMOS-14's test videos, by what they leave out: 1292 has ambiguous
+# segments only; the annotations of 270 and 1496 lie beyond their ends.
+# https://github.com/bellos1203/STPN/issues/2
+_LEFT_OUT = {
+    "all": (),
+    "thumos14_212": ("video_test_0001292",),
+    "thumos14_210": (
+        "video_test_0000270",
+        "video_test_0001292",
+        "video_test_0001496",
+    ),
+}
+
+
+def split_ambiguous(videos):
+    """Takes segments labelled Ambiguous out of the ground truth.
+
+    Args:
+        videos: dict video id -> VideoAnnotation.
+
+    Returns:
+        A pair of the dict without them, and a list of (video, start, end).
+    """
+    rows = [
+        (name, segment.start, segment.end)
+        for name, video in videos.items()
+        for segment in video.segments
+        if segment.label == AMBIGUOUS
+    ]
+    rest = {
+        name: dataclasses.replace(
+            video,
+            segments=tuple(s for s in video.segments if s.label != AMBIGUOUS),
+        )
+        for name, video in videos.items()
+    }
+    return rest, rows
+
+
+def read_ambiguous(path):
+    """Ambiguous segments of a text file, VIDEO START END a line, in seconds.
+
+    Returns:
+        list of (video, start, end).
+
+    Raises:
+        InputError: if the file cannot be read, or a line is no such line.
+    """
+    rows = []
+    for number, line in activitynet.numbered_lines(path):
+        try:
+            video, start, end = line.split()
+            start, end = float(start), float(end)
+            if not (math.isfinite(start) and start <= end < math.inf):
+                raise ValueError
+        except ValueError:
+            raise InputError(
+                f"{path}: line {number}: {line[:60]!r} is not VIDEO START END "
+                "with times in seconds; correct the file"
+            ) from None
+        rows.append((video, start, end))
+    return rows
+
+
+def add_ambiguous_videos(videos, rows, everything, subset):
+    """`videos` and, without an action, those that `rows` name beyond them.
+
+    THUMOS-14's video 1292 has none but ambiguous segments, so that the ground
+    truth in circulation lacks it; the challenge's kit has it.
+    """
+    added = dict(videos)
+    for name, _, _ in rows:
+        if name not in everything:
+            added[name] = VideoAnnotation(name, subset, None, ())
+    return added
+
+
+def select_videos(videos, config):
+    """The part of `videos` that --videos lists.
+
+    Raises:
+        InputError: if the file cannot be read, or names a video that is not
+            there.
+    """
+    left_out = _LEFT_OUT.get(config.videos)
+    if left_out is not None:
+        return {n: video for n, video in videos.items() if n not in left_out}
+    chosen = {}
+    for number, name in activitynet.numbered_lines(config.videos):
+        if name not in videos:
+            raise InputError(
+                f"{config.videos}: line {number}: video {name!r} is not in "
+                f"subset {config.subset!r} of {config.ground_truth}; correct "
+                "the list or --subset"
+            )
+        chosen[name] = videos[name]
+    return chosen
+
+
+def rule(config):
+    """What --ambiguous_rule means under --protocol."""
+    if config.ambiguous_rule != "auto":
+        return config.ambiguous_rule
+    return {"thumos14": "neutral", "activitynet": "count"}[config.protocol]
+
+
+def to_columns(videos, results, ambiguous, config):
+    """Columns for `average_precision`, in the unit of --unit.
+
+    Args:
+        videos: dict video id -> VideoAnnotation.
+        results: detections by video, as from `activitynet.read_detections`.
+        ambiguous: list of (video, start, end).
+
+    Returns:
+        Instances, Detections and the ambiguous Instances.
+    """
+    unclear = average_precision.Instances(
+        videos=[row[0] for row in ambiguous],
+        labels=[AMBIGUOUS] * len(ambiguous),
+        segments=[row[1:] for row in ambiguous],
+    )
+    columns = (
+        activitynet.to_instances(videos.values()),
+        activitynet.to_detections(results),
+        unclear,
+    )
+    if config.unit == "seconds":
+        return columns
+    per_second = config.fps / config.frames_per_snippet
+    return tuple(
+        dataclasses.replace(
+            each,
+            segments=np.rint(
+                np.array(each.segments, float).reshape(-1, 2) * per_second
+            ),
+        )
+        for each in columns
+    )
+
+
+def without(detections, dropped):
+    """The Detections that the bool array `dropped` [N] does not mark."""
+    rows = np.flatnonzero(~dropped).tolist()
+    return average_precision.Detections(
+        *(
+            [getattr(detections, field.name)[row] for row in rows]
+            for field in dataclasses.fields(detections)
+        )
+    )

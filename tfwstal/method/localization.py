@@ -1,0 +1,395 @@
+"""From activation sequences to segments, Section 3.7, in TensorFlow ops.
+
+One implementation serves the command, evaluation during training and the
+exported model. Each video is cut to its own snippets first and goes through
+the model by itself, so a batch answers every video exactly as if it were alone.
+
+Positions are real numbers in snippets: snippet t covers [t, t + 1).
+"""
+
+import tensorflow as tf
+
+
+def make_detector(model, settings):
+    """The model and its localization as one graph, traced once for any T.
+
+    Args:
+        model: a TwoStreamLocalizer.
+        settings: LocalizationSettings.
+
+    Returns:
+        tf.function of `features` [B, T, D], `num_snippets` [B] int32 and
+        `seconds_per_snippet` [B] float32, which returns what `localize` does.
+    """
+
+    def one_video(video):
+        outputs = outputs_alone(
+            model, video["features"][: video["num_snippets"]]
+        )
+        return localize_alone(outputs, video["seconds_per_snippet"], settings)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, model.feature_dim], tf.float32),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None], tf.float32),
+        ],
+        # Nothing here is Python control flow; looking for some takes longer
+        # than tracing.
+        autograph=False,
+    )
+    def detector(features, num_snippets, seconds_per_snippet):
+        return tf.map_fn(
+            one_video,
+            {
+                "features": features,
+                "num_snippets": num_snippets,
+                "seconds_per_snippet": seconds_per_snippet,
+            },
+            fn_output_signature=found_spec(settings),
+        )
+
+    return detector
+
+
+def outputs_alone(model, features):
+    """The model's outputs for one video, which nothing beside it can change.
+
+    In a batch the length of the longest video decides in which order sums
+    over snippets are taken, and so their last digits; a score that lies at a
+    threshold then falls to either side.
+
+    Args:
+        model: a TwoStreamLocalizer.
+        features: [T, D] of the video's own snippets.
+
+    Returns:
+        the outputs, without the axis of videos.
+    """
+    inputs = {
+        "features": features[tf.newaxis],
+        "num_snippets": tf.shape(features)[:1],
+    }
+    return {
+        name: value[0] for name, value in model(inputs, training=False).items()
+    }
+
+
+def localize_dataset(detector, videos, classes):
+    """Localizes videos one by one.
+
+    Args:
+        detector: what `make_detector` returned.
+        videos: iterable of dicts of `video_id`, `features` [T, D],
+            `num_snippets` and `seconds_per_snippet`, as
+            `batches.whole_videos` gives.
+        classes: action names.
+
+    Yields:
+        (video id, list of {"label", "score", "segment": [start, end]} in
+        seconds, best first).
+    """
+    for video in videos:
+        found = detector(
+            video["features"][tf.newaxis],
+            tf.reshape(video["num_snippets"], [1]),
+            tf.reshape(video["seconds_per_snippet"], [1]),
+        )
+        alone = {name: value[0] for name, value in found.items()}
+        yield video["video_id"].numpy().decode(), entries(alone, classes)
+
+
+def entries(found, classes):
+    """What was found in one video, as detections files have it.
+
+    Args:
+        found: what `localize_alone` returned.
+        classes: action names.
+
+    Returns:
+        list of {"label", "score", "segment": [start, end]} in seconds, best
+        first.
+    """
+    count = int(found["num_detections"])
+    columns = zip(
+        found["class_indices"][:count].numpy(),
+        found["scores"][:count].numpy(),
+        found["segments"][:count].numpy(),
+        strict=True,
+    )
+    return [
+        {
+            "label": classes[index - 1],
+            "score": float(score),
+            "segment": [float(second) for second in segment],
+        }
+        for index, score, segment in columns
+    ]
+
+
+def localize(outputs, num_snippets, seconds_per_snippet, settings):
+    """Localizes the actions of a batch of videos.
+
+    Args:
+        outputs: what the model returned.
+        num_snippets: [B] int32.
+        seconds_per_snippet: [B] float32.
+        settings: LocalizationSettings.
+
+    Returns:
+        dict of `segments` [B, N, 2] seconds, `class_indices` [B, N] int32,
+        `scores` [B, N], best first, and `num_detections` [B] int32, past
+        which the others are zero. N is settings.max_detections.
+    """
+
+    def one_video(video):
+        n = video["num_snippets"]
+        outputs = {
+            "activation": video["activation"][:n],
+            "attention": video["attention"][:n],
+            "video_scores": video["video_scores"],
+        }
+        return localize_alone(outputs, video["seconds_per_snippet"], settings)
+
+    return tf.map_fn(
+        one_video,
+        {
+            "activation": outputs["activation"],
+            "attention": outputs["attention"],
+            "video_scores": outputs["video_scores"],
+            "num_snippets": tf.cast(num_snippets, tf.int32),
+            "seconds_per_snippet": seconds_per_snippet,
+        },
+        fn_output_signature=found_spec(settings),
+    )
+
+
+def localize_alone(outputs, seconds_per_snippet, settings):
+    """Localizes the actions of one video, in arrays of fixed size.
+
+    Args:
+        outputs: the model's for one video, without the axis of videos.
+        seconds_per_snippet: scalar float32.
+        settings: LocalizationSettings.
+
+    Returns:
+        what `localize` does, without the axis of videos.
+    """
+    segments, classes, scores = localize_video(
+        outputs["activation"][:, 0],
+        outputs["attention"][:, 0],
+        outputs["video_scores"][0],
+        settings,
+    )
+    count = tf.shape(scores)[0]
+    missing = settings.max_detections - count
+    segments = segments * seconds_per_snippet
+    return {
+        "segments": tf.pad(segments, [[0, missing], [0, 0]]),
+        "class_indices": tf.pad(classes, [[0, missing]]),
+        "scores": tf.pad(scores, [[0, missing]]),
+        "num_detections": count,
+    }
+
+
+def found_spec(settings):
+    """Shapes and dtypes of what `localize_alone` returns."""
+    most = settings.max_detections
+    return {
+        "segments": tf.TensorSpec([most, 2], tf.float32),
+        "class_indices": tf.TensorSpec([most], tf.int32),
+        "scores": tf.TensorSpec([most], tf.float32),
+        "num_detections": tf.TensorSpec([], tf.int32),
+    }
+
+
+def localize_video(activation, attention, video_scores, settings):
+    """Localizes the actions of one video, Section 3.7.
+
+    Args:
+        activation: z_fg, [T, C+1].
+        attention: a_fg, [T].
+        video_scores: y hat_fg, [C+1].
+        settings: LocalizationSettings.
+
+    Returns:
+        segments [M, 2] in snippets, class indices [M] int32 from 1, scores
+        [M]; best first, M at most settings.max_detections.
+    """
+    classes = kept_classes(video_scores, settings.alpha)
+    by_class = tf.transpose(tf.gather(activation, classes, axis=1))  # [K, T]
+    by_attention = tf.repeat(attention[tf.newaxis], tf.size(classes), axis=0)
+    by_class, by_attention = (
+        interpolate(sequence, settings.samples_per_snippet)
+        for sequence in (by_class, by_attention)
+    )
+    cuts = {
+        "activation": (by_class, settings.eta),
+        "attention": (by_attention, settings.eta_attention or settings.eta),
+    }
+    if settings.threshold_on != "both":
+        cuts = {settings.threshold_on: cuts[settings.threshold_on]}
+    row, first, last = proposals(cuts.values())
+    scored = by_class if settings.score_on == "activation" else by_attention
+    start, end = tf.cast(first, tf.float32), tf.cast(last + 1, tf.float32)
+    contrast = outer_inner_contrast(scored, row, start, end, settings.inflation)
+    kept = tf.gather(classes, row)
+    scores = contrast + settings.beta * tf.gather(video_scores, kept)
+    chosen, scores = suppress(row, start, end, scores, settings)
+    segments = tf.stack([start, end], axis=-1) / settings.samples_per_snippet
+    return tf.gather(segments, chosen), tf.gather(kept, chosen), scores
+
+
+def kept_classes(video_scores, alpha):
+    """Actions with a video score of alpha or more; else the best one.
+
+    Args:
+        video_scores: [C+1], class 0 the background.
+        alpha: threshold.
+
+    Returns:
+        [K] int32 class indices, ascending, K at least 1.
+    """
+    actions = video_scores[1:]
+    passing = tf.where(actions >= alpha)[:, 0]
+    best = tf.argmax(actions)[tf.newaxis]
+    chosen = tf.cond(tf.size(passing) > 0, lambda: passing, lambda: best)
+    return tf.cast(chosen, tf.int32) + 1
+
+
+def interpolate(sequences, density):
+    """Linear interpolation to `density` samples a snippet.
+
+    A value stands at its snippet's centre, and is held before the first and
+    after the last centre; so nothing is shifted.
+
+    Args:
+        sequences: [K, T].
+        density: samples a snippet; 1 changes nothing.
+
+    Returns:
+        [K, T * density].
+    """
+    if density == 1:
+        return sequences
+    length = tf.shape(sequences)[1]
+    samples = tf.cast(tf.range(length * density), tf.float32)
+    position = (samples + 0.5) / density - 0.5
+    position = tf.clip_by_value(position, 0.0, tf.cast(length - 1, tf.float32))
+    left = tf.cast(tf.floor(position), tf.int32)
+    right = tf.minimum(left + 1, length - 1)
+    share = position - tf.floor(position)
+    return (1.0 - share) * tf.gather(sequences, left, axis=1) + (
+        share * tf.gather(sequences, right, axis=1)
+    )
+
+
+def proposals(cuts):
+    """The distinct runs of samples at or above any of the thresholds.
+
+    Args:
+        cuts: pairs of sequences [K, T] and their thresholds, eta; row k of
+            each belongs to the same class.
+
+    Returns:
+        row k, first and last sample of each run: [M] int32 each.
+    """
+    above = tf.concat(
+        [
+            sequences[:, tf.newaxis]
+            >= tf.constant(eta, sequences.dtype)[:, tf.newaxis]
+            for sequences, eta in cuts
+        ],
+        axis=1,
+    )  # [K, E, T]
+    length = tf.shape(above, tf.int64)[-1]
+    above = tf.pad(above, [[0, 0], [0, 0], [1, 1]])
+    # Both lists are in the order of row, threshold and time, so the i-th
+    # start belongs to the i-th end.
+    starts = tf.where(above[..., 1:] & ~above[..., :-1])
+    ends = tf.where(above[..., :-1] & ~above[..., 1:])
+    row, first, last = starts[:, 0], starts[:, -1], ends[:, -1] - 1
+    # Neighbouring thresholds often cut the same run; once is enough.
+    key, _ = tf.unique((row * length + first) * length + last)
+    row = key // (length * length)
+    first = key // length % length
+    last = key % length
+    return tuple(tf.cast(part, tf.int32) for part in (row, first, last))
+
+
+def outer_inner_contrast(sequences, row, start, end, inflation):
+    """phi_in - phi_out, the Outer-Inner-Contrastive score of Eq. 9.
+
+    Each side's mean is over what of it lies inside the video; a side that
+    lies outside altogether does not count.
+
+    Args:
+        sequences: [K, T], each sample held over its own interval [t, t + 1).
+        row: [M] int32, the sequence that a proposal belongs to.
+        start: [M] float32, in samples.
+        end: [M] float32, in samples.
+        inflation: length of an outer area as a part of the proposal's.
+
+    Returns:
+        [M] float32.
+    """
+    length = tf.cast(tf.shape(sequences)[1], tf.float32)
+    # In float64, since integrals are differences of long running sums.
+    running = tf.pad(
+        tf.cumsum(tf.cast(sequences, tf.float64), axis=1), [[0, 0], [1, 0]]
+    )
+
+    def integral_to(position):
+        whole = tf.cast(tf.floor(position), tf.int32)
+        share = tf.cast(position - tf.floor(position), tf.float64)
+        below = tf.gather_nd(running, tf.stack([row, whole], axis=-1))
+        upper = tf.minimum(whole + 1, tf.shape(sequences)[1])
+        above = tf.gather_nd(running, tf.stack([row, upper], axis=-1))
+        return below + share * (above - below)
+
+    def mean(left, right):
+        exists = right > left
+        width = tf.cast(tf.where(exists, right - left, 1.0), tf.float64)
+        total = integral_to(right) - integral_to(left)
+        value = tf.cast(total / width, tf.float32)
+        return tf.where(exists, value, 0.0), tf.cast(exists, tf.float32)
+
+    margin = inflation * (end - start)
+    inner, _ = mean(start, end)
+    before, has_before = mean(tf.maximum(start - margin, 0.0), start)
+    after, has_after = mean(end, tf.minimum(end + margin, length))
+    outer = tf.math.divide_no_nan(before + after, has_before + has_after)
+    return inner - outer
+
+
+def suppress(row, start, end, scores, settings):
+    """Non-maximum suppression within each class.
+
+    Segments become boxes one unit high, each class at a height of its own:
+    then the boxes' IoU is the segments' tIoU, and classes never overlap.
+
+    Args:
+        row: [M] int32, stands for the class.
+        start: [M] float32.
+        end: [M] float32.
+        scores: [M] float32.
+        settings: LocalizationSettings.
+
+    Returns:
+        indices [N] int32 of the chosen ones and their scores [N], best first;
+        soft-NMS lowers scores, and takes those below zero, which it would
+        raise, as zero.
+    """
+    height = 2.0 * tf.cast(row, tf.float32)
+    boxes = tf.stack([height, start, height + 1.0, end], axis=-1)
+    soft = settings.nms == "soft"
+    if soft:
+        scores = tf.maximum(scores, 0.0)
+    return tf.image.non_max_suppression_with_scores(
+        boxes,
+        scores,
+        settings.max_detections,
+        iou_threshold=1.0 if soft else settings.nms_tiou,
+        # TensorFlow multiplies by exp(-IoU^2 / (2 sigma)).
+        soft_nms_sigma=settings.nms_sigma / 2.0 if soft else 0.0,
+    )

@@ -1,0 +1,49 @@
+"""Sums over the replicas of a training step.
+
+With one device each of these is what its name says of the batch at hand.
+"""
+
+import tensorflow as tf
+
+
+def summed(values):
+    """Sums of tensors over all replicas; to be called in a training step.
+
+    Args:
+        values: a tensor, or list of tensors, of this replica.
+
+    Returns:
+        the like, the same in all replicas. With one replica, `values`.
+    """
+    if not _several():
+        return values
+    context = tf.distribute.get_replica_context()
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+def _several():
+    """Whether the code runs in a step of more than one replica."""
+    context = tf.distribute.get_replica_context()
+    return context is not None and context.num_replicas_in_sync > 1
+
+
+def num_videos(actions):
+    """Number of videos of a batch, over all replicas; actions: [B, C]."""
+    count = tf.shape(actions)[0]
+    # Devices do not sum up integers alike, and floats hold these exactly.
+    return summed(tf.cast(count, tf.float32)) if _several() else count
+
+
+def part_of_mean(values, num_videos):
+    """This replica's part of a mean over the videos of a batch.
+
+    Args:
+        values: [B], of the videos of this replica, which may have none.
+        num_videos: what `num_videos` returned.
+
+    Returns:
+        scalar; `summed`, it is the mean.
+    """
+    if _several():
+        return tf.reduce_sum(values) / num_videos
+    return tf.reduce_mean(values)

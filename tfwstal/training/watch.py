@@ -1,0 +1,306 @@
+"""What a training looks like from inside, for TensorBoard.
+
+Every few epochs the model is run over a few videos, and what it does with them
+is written into a folder of events. docs/watching.md says what each tag means.
+Nothing is drawn at random and no variable changes, so that the training is the
+same to the last bit with and without.
+"""
+
+import difflib
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfwstal.data import batches
+from tfwstal.data.activitynet import Segment
+from tfwstal.errors import InputError
+from tfwstal.method import localization
+
+ATTENTIONS = ("foreground", "context", "background")
+_OUTPUTS = ("attention", "class_logits", "activation", "video_scores")
+# Training videos that are looked at, at most, for attentions and centroids.
+SAMPLE = 32
+# Videos that are drawn unless the user names some.
+PICTURES = 2
+# Of the time of a training, what looks may take that nobody asked for.
+TIME_SHARE = 0.1
+# Classes in the picture of the centroids, those that most snippets choose.
+BARS = 30
+
+
+class Watch(keras.callbacks.Callback):
+    """Writes attentions, the use of the centroids and pictures of videos.
+
+    Make it before a checkpoint is put back: the centroids that the model has
+    then are those that it began with.
+
+    Args:
+        model: the TwoStreamLocalizer that will be trained.
+        classes: names of its C actions.
+        sample: what `training_sample` returned.
+        pictured: what `pictured_videos` returned.
+        settings: LocalizationSettings, for the pictures.
+        log_dir: folder of the events; that of no other writer, since
+            TensorBoard follows one file in a folder.
+        every: epochs between looks; -1: after the first epoch, the last one,
+            and as many of the others as take a TIME_SHARE of the time.
+    """
+
+    def __init__(
+        self, model, classes, sample, pictured, settings, log_dir, every=1
+    ):
+        super().__init__()
+        self._classes = ("background", *classes)
+        self._sample, self._pictured = sample, pictured
+        self._settings, self._every = settings, every
+        self._is_due, self._begin, self._spent = False, time.monotonic(), 0.0
+        self._log_dir, self._writer = str(log_dir), None
+        self._first = self._before = _centroids(model)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, model.feature_dim])])
+        def look(features):
+            outputs = localization.outputs_alone(model, features)
+            return {name: outputs[name] for name in _OUTPUTS}
+
+        self._look = look
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Decides whether to look, and notes where the centroids are."""
+        if self._every > 0:
+            self._is_due = (epoch + 1) % self._every == 0
+        else:
+            passed = time.monotonic() - self._begin
+            self._is_due = (
+                self._spent <= TIME_SHARE * passed
+                or epoch + 1 == self.params["epochs"]
+            )
+        if self._is_due:
+            self._before = _centroids(self.model)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Looks; raises InputError if there can be no file of events.
+
+        What is no finite number is passed over: the training is about to end.
+        """
+        if not self._is_due:
+            return
+        begin = time.monotonic()
+        if self._writer is None:
+            self._writer = self._open()
+        with self._writer.as_default(step=epoch):
+            self._write_numbers()
+            for video in self._pictured:
+                self._write_picture(video)
+        # TensorFlow tells nobody of a full disk: the training goes on.
+        self._writer.flush()
+        self._spent += time.monotonic() - begin
+
+    def on_train_end(self, logs=None):
+        """Closes the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _open(self):
+        try:
+            return tf.summary.create_file_writer(self._log_dir)
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"{self._log_dir} cannot be written ({type(error).__name__}); "
+                "correct that and give the same command again"
+            ) from None
+
+    def _write_numbers(self):
+        """Attentions and centroids, over the snippets of the sample."""
+        seen = [self._look(features) for features in self._sample]
+        if not all(map(_is_finite, seen)):
+            return
+        attention = np.concatenate([each["attention"] for each in seen])
+        for i, name in enumerate(ATTENTIONS):
+            tf.summary.histogram(f"attention/{name}", attention[:, i])
+        logits = np.concatenate([each["class_logits"] for each in seen])
+        count = np.bincount(logits.argmax(axis=1), minlength=len(self._classes))
+        centroids = _centroids(self.model)
+        moved = np.linalg.norm(centroids - self._before, axis=1)
+        way = np.linalg.norm(centroids - self._first, axis=1)
+        tf.summary.scalar("centroids/used", np.count_nonzero(count))
+        tf.summary.scalar("centroids/largest_share", count.max() / count.sum())
+        for name, values in (("this_epoch", moved), ("since_start", way)):
+            tf.summary.scalar(f"centroids_moved/mean_{name}", values.mean())
+            tf.summary.scalar(f"centroids_moved/max_{name}", values.max())
+        table = by_class(self._classes, count, moved, way)
+        tf.summary.text("centroids/by_class", table)
+        tf.summary.image(
+            "centroids/usage",
+            _pixels(draw_usage(self._classes, count, way)),
+        )
+
+    def _write_picture(self, video):
+        """The picture that `visualize` draws, of the model as it is."""
+        from tfwstal.plotting import timeline  # slow, and not always wanted
+
+        outputs = self._look(video["features"])
+        if not _is_finite(outputs):
+            return
+        name = video["video_id"].numpy().decode()
+        seconds = video["seconds_per_snippet"]
+        # Not as a graph, whose making takes longer than many looks.
+        found = localization.localize_alone(outputs, seconds, self._settings)
+        rows = [
+            timeline.Bars(
+                "Ground truth", video["truth"], (1.0,) * len(video["truth"])
+            ),
+            timeline.strongest(localization.entries(found, self._classes[1:])),
+            *timeline.curves(
+                outputs,
+                self.model.options.branches,
+                self._classes[1:],
+                self._settings.alpha,
+                float(seconds),
+            ),
+        ]
+        tf.summary.image(f"video/{name}", _pixels(timeline.draw(name, rows)))
+
+
+def training_sample(info, data_dir, num_snippets):
+    """Snippets of training videos that show as many classes as can be.
+
+    In the order of the records, those are the videos that carry an action
+    which none before carries, at most SAMPLE.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        num_snippets: snippets taken of a longer video, as training does.
+
+    Returns:
+        list of features [T, D], tensors.
+    """
+    missing, sample = set(range(1, len(info.classes) + 1)), []
+    with batches.readable(data_dir):
+        for video in batches.whole_videos(info, data_dir, "train"):
+            labels = set(video["label_indices"].numpy().tolist())
+            if labels & missing:
+                missing -= labels
+                indices = batches.sample_snippets(
+                    video["num_snippets"], num_snippets, False, seed=[0, 0]
+                )
+                sample.append(tf.gather(video["features"], indices))
+            if not missing or len(sample) == SAMPLE:
+                break
+    return sample
+
+
+def pictured_videos(info, data_dir, split, videos=()):
+    """The videos that are drawn, each with its ground truth.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        split: where the videos are.
+        videos: ids; by default the first PICTURES of the split, and none if
+            there is no such split.
+
+    Returns:
+        list of dicts of `record.parse_video`, with `truth`, tuple of Segment.
+
+    Raises:
+        InputError: if a video is not there.
+    """
+    if not videos and split not in info.splits:
+        return []
+    with batches.readable(data_dir):
+        whole = batches.whole_videos(info, data_dir, split, videos or None)
+        chosen = list(whole.take(len(set(videos)) or PICTURES))
+    ids = [video["video_id"].numpy().decode() for video in chosen]
+    for video in set(videos).difference(ids):
+        there = list(batches.video_labels(info, data_dir, split))
+        near = difflib.get_close_matches(video, there, n=1, cutoff=0.0)
+        raise InputError(
+            f"--watch_videos: {video!r} is not among the {len(there)} videos "
+            f"of split {split!r} of {data_dir}"
+            + "".join(f"; the nearest name is {name!r}" for name in near)
+        )
+    truths = batches.ground_truth(info, data_dir, split, ids)
+    for name, video in zip(ids, chosen, strict=True):
+        video["truth"] = tuple(
+            Segment(info.classes[label - 1], *segment)
+            for segment, label in zip(*truths[name], strict=True)
+        )
+    return chosen
+
+
+def by_class(classes, count, moved, way):
+    """A table in Markdown, a row a class, the most chosen first.
+
+    Args:
+        classes: names of the C+1 classes.
+        count: [C+1] snippets that choose each.
+        moved: [C+1] Euclidean distance its centroid moved in the epoch.
+        way: [C+1] that from where it began.
+    """
+    lines = [
+        "| class | snippets | share | moved this epoch | since the start |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for i in np.argsort(-count, kind="stable"):
+        name = classes[i].replace("\\", "\\\\").replace("|", "\\|")
+        lines.append(
+            f"| {name} | {count[i]} | {count[i] / count.sum():.1%} | "
+            f"{moved[i]:.4g} | {way[i]:.4g} |"
+        )
+    return "\n".join(lines)
+
+
+def draw_usage(classes, count, way):
+    """A Figure of the most chosen classes: share of snippets, and way.
+
+    Args:
+        classes, count, way: as for `by_class`.
+    """
+    import matplotlib  # slow, and not always wanted
+    from matplotlib.figure import Figure
+
+    chosen = np.argsort(-count, kind="stable")[:BARS]
+    rows = range(len(chosen))
+    height = 1.2 + 0.22 * len(chosen)  # inches
+    figure = Figure((10, height))
+    # Matplotlib's own layouts take as long as the drawing.
+    figure.subplots_adjust(0.25, 0.35 / height, 0.98, 1 - 0.75 / height, 0.1)
+    with matplotlib.rc_context({"text.parse_math": False}):
+        share, moved = figure.subplots(1, 2, sharey=True)
+        share.barh(rows, count[chosen] / count.sum(), color="#1b9e77")
+        share.set_xlim(0, 1)
+        share.set_yticks(rows, [classes[i] for i in chosen])
+        share.invert_yaxis()
+        share.set_title("Share of snippets that choose the class", fontsize=9)
+        moved.barh(rows, way[chosen], color="#7570b3")
+        moved.set_title("Centroid moved since the start", fontsize=9)
+        unused = np.count_nonzero(count == 0)
+        figure.suptitle(
+            f"{len(classes) - unused} of {len(classes)} classes are chosen"
+            + f"; the first {len(chosen)}" * (len(chosen) < len(classes))
+        )
+    return figure
+
+
+def _is_finite(outputs):
+    return all(np.isfinite(value).all() for value in outputs.values())
+
+
+def _centroids(model):
+    # In float64: of weights that explode the squares still are numbers.
+    return np.array(model.centroids, np.float64)
+
+
+def _pixels(figure):
+    """A Figure as one image [1, H, W, 4] uint8."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with matplotlib.rc_context({"text.parse_math": False}):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[np.newaxis]

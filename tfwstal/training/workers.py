@@ -1,0 +1,394 @@
+"""Training on more than one device: --strategy.
+
+A batch of --batch_size videos is cut into parts, one a replica: a device, with
+a copy of the model. The loss is the mean over the videos of the whole batch,
+so that a replica's part of it is the sum over its own videos, divided by the
+number of all; the parts and their gradients add up to those of one process. A
+mean of the replicas' means would not where an epoch's last batch is cut into
+parts of unequal size, or leaves a replica with none.
+
+TensorFlow's strategies do the work, MirroredStrategy for the devices of one
+process and MultiWorkerMirroredStrategy for several processes. What Keras's
+`fit` needs to go with them is in `prepare`. Of several workers one is the
+chief and alone writes files.
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import time
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfwstal import keras_versions
+from tfwstal.errors import InputError
+from tfwstal.method.replicas import summed
+
+_WAIT_SECONDS = 600.0  # for the other workers to be started
+
+# What TensorFlow raises in a worker that has lost another one.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+)
+
+
+class Workers:
+    """The processes that train together, or the only one.
+
+    Args:
+        kind: as --strategy. With "multiworker", TF_CONFIG says who and where
+            the others are.
+
+    Attributes:
+        addresses: list of HOST:PORT, empty for a single process.
+        index: this process's place in it.
+        strategy: tf.distribute.Strategy after `start`; None for
+            --strategy=none.
+
+    Raises:
+        InputError: if TF_CONFIG is not there, or is none.
+    """
+
+    def __init__(self, kind="none"):
+        self._kind = kind
+        self.strategy = None
+        self.addresses, self.index = [], 0
+        if self._kind != "none" and not keras_versions.KERAS_3:
+            raise InputError(
+                f"--strategy={self._kind} needs Keras 3; drop it, or install "
+                "tfwstal without tensorflow-addons"
+            )
+        if self._kind == "multiworker":
+            self.addresses, self.index, self._own_chief = _cluster(
+                os.environ.get("TF_CONFIG")
+            )
+        self._gather = None
+
+    @property
+    def chief(self):
+        """Whether this process writes the files."""
+        return not self.index
+
+    @property
+    def replicas(self):
+        """Number of devices that share a batch."""
+        return self.strategy.num_replicas_in_sync if self.strategy else 1
+
+    def start(self, batch_size):
+        """Makes the strategy; several workers wait here for each other.
+
+        It must come before TensorFlow has computed anything, which is when
+        the connections between workers can still be made.
+
+        Args:
+            batch_size: videos a training step.
+
+        Raises:
+            InputError: if a worker is not there in time, its port cannot be
+                had, or there are more replicas than videos in a batch.
+        """
+        if self._kind == "mirrored":
+            self.strategy = tf.distribute.MirroredStrategy()
+        elif self._kind == "multiworker":
+            print(
+                f"worker {self.index} of {len(self.addresses)}: connects to "
+                f"{', '.join(self.addresses)}",
+                flush=True,
+            )
+            self._wait_for_others()
+            try:
+                self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
+            except (tf.errors.OpError, RuntimeError) as error:
+                raise InputError(
+                    f"--strategy=multiworker: worker {self.index} cannot "
+                    f"connect: {str(error).splitlines()[0][:200]}"
+                ) from None
+            # TensorFlow has taken the signal, and would do nothing at it.
+            signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+        if batch_size < self.replicas:
+            raise InputError(
+                f"--batch_size={batch_size} is too small for "
+                f"{self.replicas} replicas; give each one video or more"
+            )
+
+    def _wait_for_others(self):
+        """Waits until all workers have been seen to listen.
+
+        TensorFlow waits as well, but up to an hour, not saying for whom, and
+        ends neither at Ctrl-C nor at SIGTERM.
+        """
+        others = list(self.addresses)
+        own = others.pop(self.index)
+        end = time.monotonic() + _WAIT_SECONDS
+        try:
+            listener = socket.create_server(("", int(own.rpartition(":")[2])))
+        except (OSError, OverflowError) as error:
+            number = getattr(error, "errno", None)
+            reason = os.strerror(number) if number else error
+            raise InputError(
+                f"--strategy=multiworker: worker {self.index} cannot listen "
+                f"at its port in TF_CONFIG, {own} ({reason}); give another one"
+            ) from None
+        with listener:
+            while others := [each for each in others if not _listens(each)]:
+                if time.monotonic() > end:
+                    raise InputError(
+                        "--strategy=multiworker: no worker answers at "
+                        f"{', '.join(others)}; start all that TF_CONFIG names "
+                        f"within {_WAIT_SECONDS / 60:g} minutes"
+                    )
+                time.sleep(0.2)
+
+    @contextlib.contextmanager
+    def scope(self):
+        """In here a model and its optimizer get their copies on all devices."""
+        if self.strategy is None:
+            yield
+            return
+        with self.strategy.scope(), tf.variable_creator_scope(_replica_state):
+            yield
+
+    @contextlib.contextmanager
+    def watched(self):
+        """Turns the loss of another worker into an InputError."""
+        try:
+            yield
+        except _LOST as error:
+            if not self.addresses:
+                raise
+            raise InputError(self._loss_in_words(error.message)) from None
+
+    def _loss_in_words(self, message):
+        found = re.search(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)", message)
+        who = "another worker"
+        if found:
+            # TF_CONFIG's chief is worker 0 here, its worker 0 the next one.
+            index = int(found[2])
+            if found[1] == "worker" and self._own_chief:
+                index += 1
+            who = f"worker {index} ({self.addresses[index]})"
+        return (
+            f"{who} is lost: it ended, was killed or cannot be reached; see "
+            "what it wrote, then give the same command on all workers again: "
+            "it goes on from the last checkpoint, if there is one"
+        )
+
+    def gathered(self, values):
+        """What every worker gives; it waits until all have come here.
+
+        Args:
+            values: list of n whole numbers, of this worker.
+
+        Returns:
+            [workers, n] int64, the same for all.
+        """
+        if not self.addresses:
+            return np.array([values], np.int64)
+        if self._gather is None:
+            # Adding up tables in which every worker fills its own row needs
+            # nothing but the sum that gradients need as well.
+            self._gather = tf.function(
+                lambda table: self.strategy.run(
+                    lambda: summed(tf.identity(table))
+                )
+            )
+        table = np.zeros((len(self.addresses), len(values)), np.int64)
+        table[self.index] = values
+        found = self.strategy.experimental_local_results(
+            self._gather(tf.constant(table))
+        )[0]
+        devices = self.replicas // len(self.addresses)
+        return found.numpy() // devices
+
+    def agree(self, what, text, remedy):
+        """Raises InputError unless all workers give the same text.
+
+        It waits until all have come here.
+
+        Args:
+            what: what it is, for the message.
+            text: of this worker.
+            remedy: what to do, likewise.
+        """
+        sums = self.gathered([zlib.crc32(text.encode())])[:, 0]
+        others = np.flatnonzero(sums != sums[0])
+        if others.size:
+            raise InputError(
+                f"{what}: worker {others[0]} "
+                f"({self.addresses[others[0]]}) has not the same as worker "
+                f"0; {remedy}"
+            )
+
+    def batches(self, batches):
+        """Cuts the batches of a training into the replicas' parts.
+
+        Every worker reads all videos, and keeps the rows of its own replicas:
+        the order of the videos, and the length that a batch is padded to, are
+        those of one process.
+
+        Args:
+            batches: what `batches.training_batches` returned.
+
+        Returns:
+            what `fit` wants: the same, or a tf.distribute.DistributedDataset.
+        """
+        if self.strategy is None:
+            return batches
+        replicas = self.replicas
+
+        def of_worker(context):
+            local = replicas // context.num_input_pipelines
+            first = local * context.input_pipeline_id
+            parts = tf.data.Dataset.range(first, first + local)
+
+            def cut(inputs, actions):
+                def part(replica):
+                    videos = tf.shape(actions, tf.int64)[0]
+                    begin = videos * replica // replicas
+                    end = videos * (replica + 1) // replicas
+                    return tf.nest.map_structure(
+                        lambda rows: rows[begin:end], (inputs, actions)
+                    )
+
+                return parts.map(part)
+
+            # All replicas have a part of every batch, if an empty one, so
+            # that none ends before another. Without an end, which `fit` does
+            # not reach, the workers need not agree on that at every step.
+            return batches.flat_map(cut).repeat().prefetch(tf.data.AUTOTUNE)
+
+        return self.strategy.distribute_datasets_from_function(of_worker)
+
+
+def _listens(address):
+    """Whether a connection can be made to HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def _cluster(text):
+    """Addresses of all workers, chief first, and the index of this one.
+
+    Args:
+        text: that of TF_CONFIG, or None.
+
+    Returns:
+        list of HOST:PORT, index, and whether the chief is of a job of its
+        own.
+    """
+    example = (
+        '{"cluster": {"worker": ["HOST0:PORT", "HOST1:PORT"]}, '
+        '"task": {"type": "worker", "index": 0}}'
+    )
+    if not text:
+        raise InputError(
+            "--strategy=multiworker: the environment variable TF_CONFIG is "
+            f"not set; set it for every worker, such as {example}"
+        )
+    try:
+        found = json.loads(text)
+        jobs, task = found["cluster"], found["task"]
+        addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
+        own_chief, kind = bool(jobs.get("chief")), task["type"]
+        index = int(task["index"])
+        names = jobs[kind]
+        if (
+            not set(jobs) <= {"chief", "worker"}
+            or len(jobs.get("chief", [])) > 1
+            or len(set(addresses)) < len(addresses)
+            or not 0 <= index < len(names)
+            or not all(re.fullmatch(r".+:\d+", each) for each in addresses)
+        ):
+            raise ValueError
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"--strategy=multiworker: TF_CONFIG={text[:200]} does not name "
+            "workers (and at most one chief), each once, and which of them "
+            f"this is; it is like {example}"
+        ) from None
+    return addresses, index + (own_chief and kind == "worker"), own_chief
+
+
+def _replica_state(next_creator, **kwargs):
+    """Makes variables that a step changes to copies free of each other.
+
+    Keras makes running means as one number of all replicas, which reading
+    sums up over all workers: none could read alone. Here every replica has
+    the same, that of the whole batch. The states of random generators are as
+    free, since they are nobody's mean.
+    """
+    name = kwargs.get("name") or ""
+    on_read = tf.VariableSynchronization.ON_READ
+    if kwargs.get("synchronization") == on_read or "seed_generator" in name:
+        kwargs["synchronization"] = on_read
+        kwargs["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return next_creator(**kwargs)
+
+
+def prepare(model, workers):
+    """What Keras 3's `fit` needs to train a model on several replicas.
+
+    Each of these is for one thing that Keras does otherwise:
+
+    - It sums gradients up behind the clipping, so that each replica would
+      clip its own part. `train_step` sums them up before, and Keras does not
+      do it again.
+    - It traces the model once on a mean batch of all replicas, to build it,
+      which fails for inputs that are a dict. The constructor has built this
+      model, and the optimizer is built here.
+    - Of several workers it averages the step's metrics over their axis 0,
+      which a number does not have. So numbers become vectors of one.
+    - All replicas would draw the same dropout.
+
+    Args:
+        model: a compiled TwoStreamLocalizer, made in `Workers.scope`.
+        workers: Workers.
+    """
+    if workers.strategy is None:
+        return
+    with workers.scope():
+        keras_versions.build_optimizer(model)
+    optimizer = model.optimizer
+    # float16 has a second optimizer around the one that updates.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    inner._all_reduce_sum_gradients = list
+    model._maybe_symbolic_build = lambda *args, **kwargs: None
+    if len(workers.addresses) > 1:
+        model.train_step = _with_vectors(model.train_step)
+    for layer in model._flatten_layers():
+        generator = getattr(layer, "seed_generator", None)
+        if generator is not None:
+            generator.next = _with_replica(generator.next)
+
+
+def _with_vectors(step):
+    def step_with_vectors(data):
+        logs = step(data)
+        return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+
+    return step_with_vectors
+
+
+def _with_replica(draw):
+    def draw_of_replica(*args, **kwargs):
+        seed = draw(*args, **kwargs)  # [2]: seed and number of draws
+        context = tf.distribute.get_replica_context()
+        if context is None:
+            return seed
+        replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
+        return seed + tf.stack([replica, tf.zeros_like(replica)])
+
+    return draw_of_replica
