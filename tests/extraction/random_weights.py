@@ -1,0 +1,33 @@
+"""Random weights for I3D under which no endpoint dies or explodes."""
+
+import numpy as np
+
+
+def random_values(shapes, seed=0):
+    """dict published name -> float32 array, of a dict of shapes.
+
+    Kernels keep the scale of what goes through a ReLU; every other value is
+    random too, so that one which is not used or used twice shows.
+    """
+    rng = np.random.default_rng(seed)
+    values = {}
+    for name, shape in shapes.items():
+        kind = name.rsplit("/", 1)[1]
+        if kind == "w":
+            scale = np.sqrt(2.0 / np.prod(shape[:-1]))
+            value = rng.normal(0, scale, shape)
+        elif kind == "moving_variance":
+            value = rng.uniform(0.5, 1.5, shape)
+        else:
+            value = rng.normal(0, 0.1, shape)
+        values[name] = value.astype(np.float32)
+    return values
+
+
+def randomize(model, seed=0):
+    """Assigns random values to an I3D's variables; returns it."""
+    variables = model.published_variables()
+    shapes = {name: variable.shape for name, variable in variables.items()}
+    for name, value in random_values(shapes, seed).items():
+        variables[name].assign(value)
+    return model
