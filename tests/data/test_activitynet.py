@@ -14,8 +14,6 @@ from tfwstal.data.activitynet import (
     VideoAnnotation,
     read_detections,
     read_ground_truth,
-    to_detections,
-    to_instances,
     write_detections,
     write_json_atomically,
 )
@@ -361,26 +359,6 @@ def test_writing_under_a_file_is_refused(tmp_path):
     path = _write(tmp_path / "x.json", "old") / "y.json"
     with pytest.raises(InputError, match="y.json: cannot be written"):
         write_json_atomically(path, {})
-
-
-# === Columns ===
-
-
-def test_columns_follow_the_order_of_the_files(tmp_path):
-    videos, _ = read_ground_truth(
-        _truth(tmp_path, b=_video((1, 2), (0, 1)), a=_video((3, 4)))
-    )
-    instances = to_instances(videos.values())
-    assert instances.videos == ["b", "b", "a"]
-    assert instances.labels == ["Jump"] * 3
-    assert instances.segments == [(1, 2), (0, 1), (3, 4)]
-
-    entry = {"label": "Jump", "score": 0.5, "segment": [1.0, 2.0]}
-    detections = to_detections({"b": [entry], "c": [], "a": [entry]})
-    assert detections.videos == ["b", "a"]
-    assert detections.labels == ["Jump", "Jump"]
-    assert detections.segments == [[1.0, 2.0], [1.0, 2.0]]
-    assert detections.scores == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(

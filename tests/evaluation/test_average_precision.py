@@ -13,6 +13,7 @@ from tests import reference
 from tests.conftest import ROOT
 from tests.evaluation import scnn
 from tfwstal.data import activitynet
+from tfwstal.evaluation import columns
 from tfwstal.evaluation.average_precision import (
     Detections,
     Instances,
@@ -715,8 +716,8 @@ def test_equals_the_kit_on_stpns_detections(shared_data):
     found = activitynet.read_detections(folder / "results.json")
     expected = json.loads((folder / "expected.json").read_text())
     result = mean_average_precision(
-        activitynet.to_instances(videos.values()),
-        activitynet.to_detections(found),
+        columns.to_instances(videos.values()),
+        columns.to_detections(found),
         expected["tiou"],
     )
     np.testing.assert_allclose(result.mean_ap, expected["mAP"], atol=1e-9)
@@ -774,7 +775,7 @@ def test_activitynets_sample_is_perfect(shared_data, protocol):
     videos, _ = activitynet.read_ground_truth(
         folder / "activity_net.v1-3.reconstructed.json"
     )
-    instances = activitynet.to_instances(
+    instances = columns.to_instances(
         video for video in videos.values() if video.subset == "validation"
     )
     # Three have no length, and are found all the same.
@@ -786,7 +787,7 @@ def test_activitynets_sample_is_perfect(shared_data, protocol):
     )
     result = mean_average_precision(
         instances,
-        activitynet.to_detections(found),
+        columns.to_detections(found),
         (0.5, 0.75, 0.95),
         protocol,
     )

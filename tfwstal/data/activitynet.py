@@ -19,7 +19,6 @@ import pathlib
 import reprlib
 
 from tfwstal.errors import InputError
-from tfwstal.evaluation.average_precision import Detections, Instances
 
 # Seconds and scores beyond this (30 years) are mistakes, and would overflow
 # the microseconds of a record.
@@ -276,41 +275,6 @@ def write_atomically(path, text):
     finally:  # nothing is left of it after the renaming
         with contextlib.suppress(OSError):
             temporary.unlink()
-
-
-def to_instances(videos):
-    """The segments of VideoAnnotations as columns, for `average_precision`.
-
-    Args:
-        videos: iterable of VideoAnnotation.
-
-    Returns:
-        Instances, in the order of the videos and their segments.
-    """
-    rows = [(video.video_id, s) for video in videos for s in video.segments]
-    return Instances(
-        videos=[video_id for video_id, _ in rows],
-        labels=[segment.label for _, segment in rows],
-        segments=[(segment.start, segment.end) for _, segment in rows],
-    )
-
-
-def to_detections(results):
-    """Detections by video as columns, for `average_precision`.
-
-    Args:
-        results: as from `read_detections`.
-
-    Returns:
-        Detections, in the order of `results`.
-    """
-    rows = [(video_id, e) for video_id in results for e in results[video_id]]
-    return Detections(
-        videos=[video_id for video_id, _ in rows],
-        labels=[entry["label"] for _, entry in rows],
-        segments=[entry["segment"] for _, entry in rows],
-        scores=[entry["score"] for _, entry in rows],
-    )
 
 
 def numbered_lines(path):

@@ -8,7 +8,7 @@ import numpy as np
 from tfwstal.data import activitynet
 from tfwstal.data.activitynet import VideoAnnotation
 from tfwstal.errors import InputError
-from tfwstal.evaluation import average_precision
+from tfwstal.evaluation import average_precision, columns
 
 AMBIGUOUS = "Ambiguous"
 # Lists of THUMOS-14's test videos, by what they leave out: 1292 has ambiguous
@@ -133,13 +133,13 @@ def to_columns(videos, results, ambiguous, config):
         labels=[AMBIGUOUS] * len(ambiguous),
         segments=[row[1:] for row in ambiguous],
     )
-    columns = (
-        activitynet.to_instances(videos.values()),
-        activitynet.to_detections(results),
+    in_seconds = (
+        columns.to_instances(videos.values()),
+        columns.to_detections(results),
         unclear,
     )
     if config.unit == "seconds":
-        return columns
+        return in_seconds
     per_second = config.fps / config.frames_per_snippet
     return tuple(
         dataclasses.replace(
@@ -148,7 +148,7 @@ def to_columns(videos, results, ambiguous, config):
                 np.array(each.segments, float).reshape(-1, 2) * per_second
             ),
         )
-        for each in columns
+        for each in in_seconds
     )
 
 
