@@ -175,7 +175,6 @@ def train(arguments, folder, study):
 # ACM-Net's name of an argument for each flag of ours.
 _OWN_NAMES = {
     "learning_rate": "lr",
-    "weight_decay": "weight_decay",
     "epochs": "epochs",
     "num_snippets": "sample_segments_num",
     "batch_size": "batch_size",
@@ -206,6 +205,7 @@ def child_settings(arguments, folder):
         for name, own in _OWN_NAMES.items()
         if getattr(arguments, name) is not None
     }
+    given |= dict(_number(text) for text in arguments.set or ())
     return {
         "checkout": str(checkout),
         "output_dir": str(folder),
@@ -224,7 +224,7 @@ def child_settings(arguments, folder):
 
 def deciding_flags(arguments):
     """The flags that decide a result, and the digest of the data."""
-    names = (*_OWN_NAMES, "seed", "test_every")
+    names = (*_OWN_NAMES, "set", "seed", "test_every")
     found = {name: getattr(arguments, name) for name in names}
     return found | {"data": data_digest(arguments.raw)}
 
@@ -249,6 +249,20 @@ def data_digest(raw):
             "folder that synthesize wrote"
         ) from None
     return digest.hexdigest()
+
+
+def _number(text):
+    """Name and value of a --set."""
+    name, _, value = text.partition("=")
+    try:
+        number = json.loads(value)
+        if not isinstance(number, (int, float)):
+            raise ValueError
+    except ValueError:
+        raise InputError(
+            f"--set={text} is not NAME=NUMBER, such as --set=dropout=0.5"
+        ) from None
+    return name, number
 
 
 def _recipe(text):
@@ -306,12 +320,18 @@ def _arguments(argv):
     add("--raw", required=True, help="data in ACM-Net's raw layout")
     add("--output_dir", required=True, help="folder to write")
     add("--learning_rate", type=float, help="default: its own, 1e-4")
-    add("--weight_decay", type=float, help="default: its own, 5e-5")
     add("--epochs", type=int, help="default: its own, 1000")
     add("--num_snippets", type=int, help="T; default: its own, 750")
     add("--batch_size", type=int, help="default: its own, 16")
     add("--fps", type=float, help="default: its own, 25")
     add("--frames_per_snippet", type=int, help="default: its own, 16")
+    add(
+        "--set",
+        action="append",
+        metavar="NAME=NUMBER",
+        help="any other number of its config/model_config.py, as in "
+        "--set=dropout=0.5; may be given several times",
+    )
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=1)
     add(

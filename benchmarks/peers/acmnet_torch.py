@@ -133,7 +133,7 @@ def own_arguments(own, settings):
     arguments.action_cls_num = len(settings["classes"])
     for name, value in settings["arguments"].items():
         if not hasattr(arguments, name):
-            raise AttributeError(f"ACM-Net has no argument {name!r}")
+            sys.exit(f"ACM-Net has no setting {name!r}; correct --set")
         setattr(arguments, name, value)
     return arguments
 

@@ -193,6 +193,8 @@ def test_what_cannot_run_is_told_in_one_line(folder):
             acmnet.main(arguments)
     (folder / "ACM-Net").mkdir()
     (folder / "ACM-Net" / "main_thu.py").write_text("import wandb\n")
+    with pytest.raises(InputError, match="--set=dropout=no is not NAME=NUMBER"):
+        acmnet.main(arguments_in(folder, "--set=dropout=no"))
     with pytest.raises(InputError, match="does not run .No such file"):
         acmnet.main(arguments_in(folder))
     python = folder / "python"  # without any packages
@@ -278,7 +280,13 @@ print(loss.item())
 
 def test_acmnet_runs_with_its_own_semantics(peer, small_set, tmp_path):
     before = {path.name for path in os.scandir(peer[0])}
-    result = run_peer(peer, small_set, tmp_path / "a", "--test_every=2")
+    result = run_peer(
+        peer,
+        small_set,
+        tmp_path / "a",
+        "--test_every=2",
+        "--set=nms_thresh=0.5",
+    )
     assert [e["tested"] for e in result["history"]] == [False, True, True]
     direct = subprocess.run(
         [peer[1], "-B", "-c", FIRST_STEP, peer[0], str(small_set)],
@@ -292,8 +300,15 @@ def test_acmnet_runs_with_its_own_semantics(peer, small_set, tmp_path):
     # Its own settings where no flag says otherwise.
     assert result["settings"]["weight_decay"] == 5e-5
     assert result["settings"]["batch_size"] == 16
+    assert result["settings"]["nms_thresh"] == 0.5
     # How often it tests changes nothing, and nothing is left behind.
-    every = run_peer(peer, small_set, tmp_path / "b", "--test_every=1")
+    every = run_peer(
+        peer,
+        small_set,
+        tmp_path / "b",
+        "--test_every=1",
+        "--set=nms_thresh=0.5",
+    )
     assert [entry["train_loss"] for entry in every["history"]] == losses
     assert every["own"]["last"] == result["own"]["last"]
     assert every["ours"] == result["ours"]
