@@ -34,6 +34,8 @@ LOCALIZATION = {
     "inflation": "--inflation=0.5",
     "samples": "--samples_per_snippet=4",
     "sharp": SHARP,
+    "fine": "--threshold_on=both --nms=soft --inflation=0.25 "
+    "--samples_per_snippet=4",
 }
 
 READINGS = {
