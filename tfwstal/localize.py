@@ -14,10 +14,9 @@ import pathlib
 import tensorflow as tf
 import tqdm
 
-from tfwstal import command_line
+from tfwstal import command_line, inference
 from tfwstal.data import activitynet, batches, feature_files, folder, record
 from tfwstal.errors import InputError
-from tfwstal.method import localization
 from tfwstal.training import run_folder
 
 
@@ -39,12 +38,12 @@ def localize_split(config):
     info = folder.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
-    detector = localization.make_detector(model, config.localization_settings())
+    detector = inference.make_detector(model, config.localization_settings())
     videos = batches.whole_videos(info, config.data_dir, config.split)
     with batches.readable(config.data_dir):
         results = dict(
             tqdm.tqdm(
-                localization.localize_dataset(detector, videos, classes),
+                inference.localize_dataset(detector, videos, classes),
                 total=info.num_videos(config.split),
                 desc=f"localize {config.split}",
                 unit="video",
@@ -73,8 +72,8 @@ def localize_one(config):
             record.time_scale(config.fps, config.frames_per_snippet)
         ),
     }
-    detector = localization.make_detector(model, config.localization_settings())
-    ((name, found),) = localization.localize_dataset(detector, [video], classes)
+    detector = inference.make_detector(model, config.localization_settings())
+    ((name, found),) = inference.localize_dataset(detector, [video], classes)
     if config.detections:
         activitynet.write_detections(config.detections, {name: found})
     print(activitynet.table(name, len(array), found))

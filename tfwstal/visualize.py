@@ -13,10 +13,9 @@ one page, with the tables of `evaluate` where both files are given.
 import difflib
 import pathlib
 
-import tensorflow as tf
 import tqdm
 
-from tfwstal import command_line, evaluate
+from tfwstal import command_line, evaluate, inference
 from tfwstal.data import activitynet, batches, folder
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
@@ -175,10 +174,8 @@ def _load(config):
 
 def _curves(run, video, config):
     model, classes, _ = run
-    inputs = {k: video[k][tf.newaxis] for k in ("features", "num_snippets")}
-    outputs = model(inputs, training=False)
     return timeline.curves(
-        {name: value[0] for name, value in outputs.items()},
+        inference.outputs_alone(model, video["features"]),
         model.options.branches,
         classes,
         config.alpha,

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from tfwstal import inference
 from tfwstal.data import activitynet
-from tfwstal.method import localization
 
 
 def background_first(scores):
@@ -68,12 +68,12 @@ def localize(path, settings, seconds_per_snippet, detections):
         autograph=False,
     )
     def detector(outputs, seconds):
-        return localization.localize_alone(outputs, seconds, settings)
+        return inference.localize_alone(outputs, seconds, settings)
 
     activitynet.write_detections(
         detections,
         {
-            name: localization.entries(
+            name: inference.entries(
                 detector(outputs, np.float32(seconds_per_snippet * stride)),
                 classes,
             )

@@ -7,8 +7,6 @@ from tests.conftest import random_model, random_record
 from tfwstal import localize
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.method import localization
-from tfwstal.method.options import LocalizationSettings
 from tfwstal.training import run_folder
 
 
@@ -97,18 +95,6 @@ def test_seconds_follow_from_frame_rate_and_step(run_dir, tmp_path):
         ends[fps, step] = np.array([each["segment"] for each in found])
     np.testing.assert_allclose(ends[50.0, 16], ends[25.0, 16] / 2, rtol=1e-5)
     np.testing.assert_allclose(ends[25.0, 32], ends[25.0, 16] * 2, rtol=1e-5)
-
-
-def test_one_graph_serves_all_lengths(run_dir):
-    model, _ = run_folder.load(run_dir)
-    detector = localization.make_detector(model, LocalizationSettings())
-    for length in (1, 5, 40):
-        detector(
-            np.zeros((1, length, 5), np.float32),
-            np.array([length], np.int32),
-            np.array([0.64], np.float32),
-        )
-    assert detector.experimental_get_tracing_count() == 1
 
 
 def test_existing_detections_are_refused(records, run_dir, tmp_path):

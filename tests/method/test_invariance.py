@@ -12,7 +12,7 @@ from tests.conftest import (
     random_model,
     weight_variables,
 )
-from tfwstal.method import localization
+from tfwstal import inference
 from tfwstal.method.model import TERMS
 from tfwstal.method.options import LocalizationSettings
 
@@ -45,14 +45,14 @@ def answers(model, inputs, labels):
 
 def detections(outputs, order=slice(None)):
     """One sorted list of (class, start, end, score) a video."""
-    found = localization.localize(
-        outputs, np.array(LENGTHS)[order], SECONDS[order], SETTINGS
-    )
-    columns = ("class_indices", "segments", "scores")
     videos = []
-    for row, count in enumerate(found["num_detections"].numpy()):
-        classes, segments, scores = (
-            found[name][row, :count].numpy() for name in columns
+    for row, length in enumerate(np.array(LENGTHS)[order]):
+        alone = {
+            name: value[row, :length] if name in PER_SNIPPET else value[row]
+            for name, value in outputs.items()
+        }
+        classes, scores, segments = inference.columns(
+            inference.localize_alone(alone, SECONDS[order][row], SETTINGS)
         )
         videos.append(
             sorted(

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import reference
-from tests.conftest import random_batch, random_model
 from tfwstal.config import Config
 from tfwstal.method import localization
 from tfwstal.method.options import LocalizationSettings
@@ -225,15 +224,15 @@ def test_scaling_the_scores_keeps_choice_and_order(nms, segments, exponent):
     assert others == pytest.approx([s * factor for s in scores], rel=1e-5)
 
 
-class TestKeptClasses:
+class TestSelectClasses:
     def test_threshold_is_inclusive_and_background_never_counts(self):
         scores = tf.constant([0.5, 0.125, 0.1, 0.25])
-        kept = localization.kept_classes(scores, 0.125)
+        kept = localization.select_classes(scores, 0.125)
         assert kept.numpy().tolist() == [1, 3]
 
     def test_best_action_stays_if_none_passes(self):
         scores = tf.constant([0.9, 0.02, 0.05, 0.03])
-        assert localization.kept_classes(scores, 0.1).numpy().tolist() == [2]
+        assert localization.select_classes(scores, 0.1).numpy().tolist() == [2]
 
 
 class TestProposals:
@@ -326,45 +325,6 @@ def test_attention_can_have_thresholds_of_its_own():
     )
     # The activation is cut low, the attention high.
     assert sorted(segments.numpy().tolist()) == [[0, 3], [2, 3]]
-
-
-def test_a_batch_answers_each_video_as_if_alone():
-    model = random_model(num_classes=3, feature_dim=5)
-    lengths = [1, 60, 7, 33]
-    inputs, _ = random_batch(lengths, padding=np.nan)
-    seconds = np.array([0.64, 0.5, 1.0, 0.64], np.float32)
-    detector = localization.make_detector(
-        model, LocalizationSettings(eta=ETA, max_detections=50)
-    )
-    wider = np.pad(
-        inputs["features"], [(0, 0), (0, 9), (0, 0)], constant_values=np.nan
-    )
-    together = detector(wider, inputs["num_snippets"], seconds)
-    assert together["segments"].shape == (4, 50, 2)
-    eager = localization.localize(
-        model(inputs),
-        inputs["num_snippets"],
-        seconds,
-        LocalizationSettings(eta=ETA, max_detections=50),
-    )
-    for name, value in together.items():
-        np.testing.assert_allclose(eager[name], value, rtol=1e-5, atol=1e-6)
-    for row, length in enumerate(lengths):
-        alone = detector(
-            inputs["features"][row : row + 1, :length],
-            inputs["num_snippets"][row : row + 1],
-            seconds[row : row + 1],
-        )
-        count = int(alone["num_detections"][0])
-        assert count == int(together["num_detections"][row])
-        for name in ("segments", "class_indices"):
-            np.testing.assert_array_equal(together[name][row], alone[name][0])
-        np.testing.assert_allclose(
-            together["scores"][row], alone["scores"][0], rtol=1e-5, atol=1e-6
-        )
-        assert (together["class_indices"][row, count:] == 0).numpy().all()
-        ends = together["segments"][row, :count, 1].numpy()
-        assert (ends <= length * seconds[row] * (1 + 1e-6)).all()
 
 
 @RANDOM_CASES

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import random_model, random_record, write_records
+from tfwstal import inference
 from tfwstal.data import batches, folder
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
-from tfwstal.method import localization
 from tfwstal.method.options import LocalizationSettings
 from tfwstal.search import cross_validation
 
@@ -65,10 +65,10 @@ def test_a_fold_is_scored_as_localize_and_evaluate_score_it(records):
 
     for changes in ({}, {"alpha": 0.4, "beta": 1.0}, {"eta": (0.02,)}):
         settings = dataclasses.replace(SETTINGS, **changes)
-        detector = localization.make_detector(model, settings)
+        detector = inference.make_detector(model, settings)
         found = [
             (video, each)
-            for video, several in localization.localize_dataset(
+            for video, several in inference.localize_dataset(
                 detector,
                 batches.whole_videos(info, records, "train", truth),
                 info.classes,

@@ -7,11 +7,10 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import random_batch, random_model, random_record
-from tfwstal import export
+from tfwstal import export, inference
 from tfwstal.config import Config
 from tfwstal.data import record as record_format
 from tfwstal.errors import InputError
-from tfwstal.method import localization
 from tfwstal.method.options import LocalizationSettings
 from tfwstal.training import run_folder
 
@@ -72,7 +71,7 @@ def test_signatures_have_the_documented_names_and_free_lengths(signatures):
 
 def test_features_are_answered_as_in_the_library(exported, signatures):
     inputs, _ = random_batch(LENGTHS)
-    detector = localization.make_detector(exported[0], SETTINGS)
+    detector = inference.make_detector(exported[0], SETTINGS)
     expected = detector(
         inputs["features"],
         inputs["num_snippets"],

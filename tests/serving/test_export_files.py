@@ -15,10 +15,9 @@ import tensorflow as tf
 import tfwstal
 from tests.conftest import random_model
 from tests.serving.serving_session import ServedModel
-from tfwstal import export
+from tfwstal import export, inference
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.method import localization
 from tfwstal.method.options import LocalizationSettings
 from tfwstal.serving import half_precision, warmup
 from tfwstal.training import run_folder
@@ -178,7 +177,7 @@ def test_float16_is_half_as_large_and_computes_in_float32(run, capsys):
         "features": rng.normal(size=(2, 40, 5)).astype(np.float32),
         "num_snippets": np.array([40, 13], np.int32),
     }
-    expected = localization.make_detector(model, settings)(
+    expected = inference.make_detector(model, settings)(
         **inputs, seconds_per_snippet=np.full(2, 0.64, np.float32)
     )
     served = ServedModel(path)

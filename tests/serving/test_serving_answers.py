@@ -8,9 +8,8 @@ import tensorflow as tf
 
 from tests.conftest import random_model, random_record, weight_variables
 from tests.serving.serving_session import ServedModel
-from tfwstal import export
+from tfwstal import export, inference
 from tfwstal.data import record
-from tfwstal.method import localization
 from tfwstal.method.options import LocalizationSettings
 
 CLASSES = ("a", "b", "c")
@@ -69,8 +68,8 @@ def videos():
 @pytest.fixture(scope="module")
 def localized(model, videos):
     """What the command writes for each: label, score, start, end."""
-    detector = localization.make_detector(model, SETTINGS)
-    found = localization.localize_dataset(
+    detector = inference.make_detector(model, SETTINGS)
+    found = inference.localize_dataset(
         detector,
         [
             record.parse_video(tf.constant(record.encode(video)), WIDTH)
@@ -168,17 +167,16 @@ def test_activations_in_a_batch_are_those_alone(served, videos):
 def test_activations_lead_to_the_same_segments(served, videos, localized):
     for video, expected in zip(videos[:12], localized, strict=False):
         outputs = served("activations", **padded([video]))
-        found = localization.localize(
-            {name: tf.constant(value) for name, value in outputs.items()},
-            tf.constant([len(video.features)]),
-            tf.constant([record.time_scale(FPS, FRAMES)]),
+        found = inference.localize_alone(
+            {name: tf.constant(value[0]) for name, value in outputs.items()},
+            tf.constant(record.time_scale(FPS, FRAMES)),
             SETTINGS,
         )
+        arrays = {name: value.numpy()[None] for name, value in found.items()}
         labels = [
             [b"", *(name.encode() for name in CLASSES)][index]
-            for index in found["class_indices"][0].numpy()
+            for index in arrays["class_indices"][0]
         ]
-        arrays = {name: value.numpy() for name, value in found.items()}
         assert rows({**arrays, "labels": [labels]}) == [expected]
 
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import random_model
+from tfwstal import inference
 from tfwstal.config import Config
 from tfwstal.data import batches, folder
 from tfwstal.evaluation import average_precision
-from tfwstal.method import localization
 from tfwstal.training.callbacks import LocalizationEvaluation
 
 
@@ -34,7 +34,7 @@ def _logged(records, epochs=1, **arguments):
 def _expected(records, protocol):
     """[H, C] AP of what localization finds, by the library's own functions."""
     info = folder.read(records)
-    detector = localization.make_detector(
+    detector = inference.make_detector(
         random_model(), Config(alpha=0.0).localization_settings()
     )
     truth = [
@@ -46,7 +46,7 @@ def _expected(records, protocol):
     ]
     found = [
         (video, each["label"], each["segment"], each["score"])
-        for video, entries in localization.localize_dataset(
+        for video, entries in inference.localize_dataset(
             detector, batches.whole_videos(info, records, "test"), info.classes
         )
         for each in entries

@@ -9,11 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tests.conftest import random_batch, random_model
-from tfwstal import keras_versions, train
+from tfwstal import inference, keras_versions, train
 from tfwstal.config import Config
 from tfwstal.errors import Diverged, InputError
 from tfwstal.keras_versions import KERAS_3
-from tfwstal.method import localization
 from tfwstal.method.model import TwoStreamLocalizer
 from tfwstal.training import optimizers, run_folder
 from tfwstal.training.callbacks import StopAtNonFinite
@@ -69,7 +68,7 @@ def all_that_reads_the_run_computes_in_float32(run_dir, config):
     same.set_weights(model.get_weights())
     for name, value in same(inputs).items():
         np.testing.assert_array_equal(value, model(inputs)[name])
-    detect = localization.make_detector(model, config.localization_settings())
+    detect = inference.make_detector(model, config.localization_settings())
     found = detect(inputs["features"], inputs["num_snippets"], [0.64, 0.64])
     assert int(found["num_detections"].numpy().min()) > 0
 

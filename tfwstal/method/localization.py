@@ -1,206 +1,14 @@
-"""From activation sequences to segments, Section 3.7, in TensorFlow ops.
+"""Section 3.7: from activation sequences to scored segments.
 
-One implementation serves the command, evaluation during training and the
-exported model. Each video is cut to its own snippets first and goes through
-the model by itself, so a batch answers every video exactly as if it were alone.
+The last step of the paper, after `layers`, `model` and `losses`: thresholds
+cut proposals from the activation sequence of each likely class, Eq. 9 scores
+them, and non-maximum suppression removes duplicates. `localize_video` lists
+the steps; the functions below it are one step each.
 
 Positions are real numbers in snippets: snippet t covers [t, t + 1).
 """
 
 import tensorflow as tf
-
-
-def make_detector(model, settings):
-    """The model and its localization as one graph, traced once for any T.
-
-    Args:
-        model: a TwoStreamLocalizer.
-        settings: LocalizationSettings.
-
-    Returns:
-        tf.function of `features` [B, T, D], `num_snippets` [B] int32 and
-        `seconds_per_snippet` [B] float32, which returns what `localize` does.
-    """
-
-    def one_video(video):
-        outputs = outputs_alone(
-            model, video["features"][: video["num_snippets"]]
-        )
-        return localize_alone(outputs, video["seconds_per_snippet"], settings)
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, None, model.feature_dim], tf.float32),
-            tf.TensorSpec([None], tf.int32),
-            tf.TensorSpec([None], tf.float32),
-        ],
-        # Nothing here is Python control flow; looking for some takes longer
-        # than tracing.
-        autograph=False,
-    )
-    def detector(features, num_snippets, seconds_per_snippet):
-        return tf.map_fn(
-            one_video,
-            {
-                "features": features,
-                "num_snippets": num_snippets,
-                "seconds_per_snippet": seconds_per_snippet,
-            },
-            fn_output_signature=found_spec(settings),
-        )
-
-    return detector
-
-
-def outputs_alone(model, features):
-    """The model's outputs for one video, which nothing beside it can change.
-
-    In a batch the length of the longest video decides in which order sums
-    over snippets are taken, and so their last digits; a score that lies at a
-    threshold then falls to either side.
-
-    Args:
-        model: a TwoStreamLocalizer.
-        features: [T, D] of the video's own snippets.
-
-    Returns:
-        the outputs, without the axis of videos.
-    """
-    inputs = {
-        "features": features[tf.newaxis],
-        "num_snippets": tf.shape(features)[:1],
-    }
-    return {
-        name: value[0] for name, value in model(inputs, training=False).items()
-    }
-
-
-def localize_dataset(detector, videos, classes):
-    """Localizes videos one by one.
-
-    Args:
-        detector: what `make_detector` returned.
-        videos: iterable of dicts of `video_id`, `features` [T, D],
-            `num_snippets` and `seconds_per_snippet`, as
-            `batches.whole_videos` gives.
-        classes: action names.
-
-    Yields:
-        (video id, list of {"label", "score", "segment": [start, end]} in
-        seconds, best first).
-    """
-    for video in videos:
-        found = detector(
-            video["features"][tf.newaxis],
-            tf.reshape(video["num_snippets"], [1]),
-            tf.reshape(video["seconds_per_snippet"], [1]),
-        )
-        alone = {name: value[0] for name, value in found.items()}
-        yield video["video_id"].numpy().decode(), entries(alone, classes)
-
-
-def entries(found, classes):
-    """What was found in one video, as detections files have it.
-
-    Args:
-        found: what `localize_alone` returned.
-        classes: action names.
-
-    Returns:
-        list of {"label", "score", "segment": [start, end]} in seconds, best
-        first.
-    """
-    count = int(found["num_detections"])
-    columns = zip(
-        found["class_indices"][:count].numpy(),
-        found["scores"][:count].numpy(),
-        found["segments"][:count].numpy(),
-        strict=True,
-    )
-    return [
-        {
-            "label": classes[index - 1],
-            "score": float(score),
-            "segment": [float(second) for second in segment],
-        }
-        for index, score, segment in columns
-    ]
-
-
-def localize(outputs, num_snippets, seconds_per_snippet, settings):
-    """Localizes the actions of a batch of videos.
-
-    Args:
-        outputs: what the model returned.
-        num_snippets: [B] int32.
-        seconds_per_snippet: [B] float32.
-        settings: LocalizationSettings.
-
-    Returns:
-        dict of `segments` [B, N, 2] seconds, `class_indices` [B, N] int32,
-        `scores` [B, N], best first, and `num_detections` [B] int32, past
-        which the others are zero. N is settings.max_detections.
-    """
-
-    def one_video(video):
-        n = video["num_snippets"]
-        outputs = {
-            "activation": video["activation"][:n],
-            "attention": video["attention"][:n],
-            "video_scores": video["video_scores"],
-        }
-        return localize_alone(outputs, video["seconds_per_snippet"], settings)
-
-    return tf.map_fn(
-        one_video,
-        {
-            "activation": outputs["activation"],
-            "attention": outputs["attention"],
-            "video_scores": outputs["video_scores"],
-            "num_snippets": tf.cast(num_snippets, tf.int32),
-            "seconds_per_snippet": seconds_per_snippet,
-        },
-        fn_output_signature=found_spec(settings),
-    )
-
-
-def localize_alone(outputs, seconds_per_snippet, settings):
-    """Localizes the actions of one video, in arrays of fixed size.
-
-    Args:
-        outputs: the model's for one video, without the axis of videos.
-        seconds_per_snippet: scalar float32.
-        settings: LocalizationSettings.
-
-    Returns:
-        what `localize` does, without the axis of videos.
-    """
-    segments, classes, scores = localize_video(
-        outputs["activation"][:, 0],
-        outputs["attention"][:, 0],
-        outputs["video_scores"][0],
-        settings,
-    )
-    count = tf.shape(scores)[0]
-    missing = settings.max_detections - count
-    segments = segments * seconds_per_snippet
-    return {
-        "segments": tf.pad(segments, [[0, missing], [0, 0]]),
-        "class_indices": tf.pad(classes, [[0, missing]]),
-        "scores": tf.pad(scores, [[0, missing]]),
-        "num_detections": count,
-    }
-
-
-def found_spec(settings):
-    """Shapes and dtypes of what `localize_alone` returns."""
-    most = settings.max_detections
-    return {
-        "segments": tf.TensorSpec([most, 2], tf.float32),
-        "class_indices": tf.TensorSpec([most], tf.int32),
-        "scores": tf.TensorSpec([most], tf.float32),
-        "num_detections": tf.TensorSpec([], tf.int32),
-    }
 
 
 def localize_video(activation, attention, video_scores, settings):
@@ -216,7 +24,7 @@ def localize_video(activation, attention, video_scores, settings):
         segments [M, 2] in snippets, class indices [M] int32 from 1, scores
         [M]; best first, M at most settings.max_detections.
     """
-    classes = kept_classes(video_scores, settings.alpha)
+    classes = select_classes(video_scores, settings.alpha)
     by_class = tf.transpose(tf.gather(activation, classes, axis=1))  # [K, T]
     by_attention = tf.repeat(attention[tf.newaxis], tf.size(classes), axis=0)
     by_class, by_attention = (
@@ -240,7 +48,7 @@ def localize_video(activation, attention, video_scores, settings):
     return tf.gather(segments, chosen), tf.gather(kept, chosen), scores
 
 
-def kept_classes(video_scores, alpha):
+def select_classes(video_scores, alpha):
     """Actions with a video score of alpha or more; else the best one.
 
     Args:

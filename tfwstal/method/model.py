@@ -293,7 +293,7 @@ class TwoStreamLocalizer(keras.Model):
             raise ValueError("TwoStreamLocalizer takes no sample weights")
         num_videos = replicas.num_videos(y)
         terms = {
-            name: replicas.part_of_mean(values, num_videos)
+            name: replicas.replica_mean(values, num_videos)
             for name, values in self.loss_terms(x, y, y_pred).items()
         }
         weights = self.loss_weights

@@ -34,7 +34,7 @@ def num_videos(actions):
     return summed(tf.cast(count, tf.float32)) if _several() else count
 
 
-def part_of_mean(values, num_videos):
+def replica_mean(values, num_videos):
     """This replica's part of a mean over the videos of a batch.
 
     Args:

@@ -114,7 +114,7 @@ def curves(outputs, branches, classes, alpha, seconds):
     rows = [Curves("Attention", attention, tuple(ATTENTIONS), seconds)]
     if branches != "attention":
         scores = np.asarray(outputs["video_scores"])[0]
-        kept = localization.kept_classes(scores, alpha).numpy()
+        kept = localization.select_classes(scores, alpha).numpy()
         kept = kept[np.argsort(-scores[kept], kind="stable")][:TOP_CLASSES]
         activation = np.asarray(outputs["activation"])[:, 0][:, kept]
         names = tuple(classes[index - 1] for index in kept)

@@ -17,6 +17,7 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
+from tfwstal import inference
 from tfwstal.data import batches
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
@@ -147,35 +148,17 @@ def held_out_outputs(model, info, data_dir, videos=None, split="train"):
         videos: ids of the videos; by default all of the split.
         split: the split that they are in.
     """
-
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec([None, model.feature_dim], tf.float32),
-            tf.TensorSpec([], tf.int32),
-        ]
-    )
-    def forward(features, num_snippets):
-        inputs = {
-            "features": features[tf.newaxis],
-            "num_snippets": num_snippets[tf.newaxis],
-        }
-        outputs = model(inputs, training=False)
-        return (
-            outputs["video_scores"][0, 0],
-            outputs["activation"][0, :, 0],
-            outputs["attention"][0],
-        )
-
+    forward = inference.make_forward(model)
     columns = [[] for _ in range(6)]
     for video in batches.whole_videos(info, data_dir, split, videos):
+        outputs = forward(video["features"])
         row = (
             video["video_id"].numpy().decode(),
             video["num_snippets"].numpy(),
             video["seconds_per_snippet"].numpy(),
-            *(
-                each.numpy()
-                for each in forward(video["features"], video["num_snippets"])
-            ),
+            outputs["video_scores"][0].numpy(),
+            outputs["activation"][:, 0].numpy(),
+            outputs["attention"].numpy(),
         )
         for column, value in zip(columns, row, strict=True):
             column.append(value)

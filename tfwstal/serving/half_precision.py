@@ -3,9 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from tfwstal import keras_versions
+from tfwstal import inference, keras_versions
 from tfwstal.errors import InputError
-from tfwstal.method import localization
 
 
 def halved(model):
@@ -45,7 +44,7 @@ def changes(model, halved_model, videos, classes, settings):
         model: a TwoStreamLocalizer.
         halved_model: its copy of `halved`.
         videos: iterable, again and again, as for
-            `localization.localize_dataset`.
+            `inference.localize_dataset`.
         classes: action names.
         settings: LocalizationSettings.
 
@@ -57,8 +56,8 @@ def changes(model, halved_model, videos, classes, settings):
     before, after = (
         {
             (name, each["label"], *each["segment"]): each["score"]
-            for name, found in localization.localize_dataset(
-                localization.make_detector(each_model, settings),
+            for name, found in inference.localize_dataset(
+                inference.make_detector(each_model, settings),
                 videos,
                 classes,
             )

@@ -6,7 +6,7 @@
     parameters       names [P] -> values [P], how segments are found
 
 Every video is cut to its own snippets and goes through the model by itself, as
-in `localization.make_detector`: alone or in a batch, as a record or as an
+in `inference.make_detector`: alone or in a batch, as a record or as an
 array, it is the same computation.
 """
 
@@ -14,8 +14,8 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfwstal import inference
 from tfwstal.data import record as record_format
-from tfwstal.method import localization
 from tfwstal.method.options import LocalizationSettings, to_text
 from tfwstal.serving import request_checks
 
@@ -85,7 +85,7 @@ def _examples_signature(model, settings):
             model.feature_dim,
         )
         outputs = _checked_outputs(model, record["features"], row, settings)
-        return localization.localize_alone(
+        return inference.localize_alone(
             outputs, record["seconds_per_snippet"], settings.localization
         )
 
@@ -98,7 +98,9 @@ def _examples_signature(model, settings):
         found = tf.map_fn(
             one_video,
             {"example": examples, "row": tf.range(tf.size(examples))},
-            fn_output_signature=localization.found_spec(settings.localization),
+            fn_output_signature=inference.detections_spec(
+                settings.localization
+            ),
         )
         return _with_labels(found, settings)
 
@@ -128,13 +130,15 @@ def _arrays_signatures(model, settings):
     @tf.function(input_signature=arrays, autograph=False)
     def serve_features(features, num_snippets):
         found = tf.map_fn(
-            lambda video: localization.localize_alone(
+            lambda video: inference.localize_alone(
                 outputs_of(video),
                 tf.constant(settings.seconds_per_snippet, tf.float32),
                 settings.localization,
             ),
             batch(features, num_snippets),
-            fn_output_signature=localization.found_spec(settings.localization),
+            fn_output_signature=inference.detections_spec(
+                settings.localization
+            ),
         )
         return _with_labels(found, settings)
 
@@ -169,7 +173,7 @@ def _checked_outputs(model, features, row, settings):
     features = request_checks.checked_video(
         features, settings.max_snippets, row
     )
-    outputs = localization.outputs_alone(model, features)
+    outputs = inference.outputs_alone(model, features)
     return request_checks.checked_outputs(outputs, row)
 
 

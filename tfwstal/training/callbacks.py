@@ -5,10 +5,10 @@ import math
 
 import keras
 
+from tfwstal import inference
 from tfwstal.data import batches
 from tfwstal.errors import Diverged, InputError
 from tfwstal.evaluation import average_precision
-from tfwstal.method import localization
 from tfwstal.training import optimizers
 
 
@@ -162,12 +162,10 @@ class LocalizationEvaluation(keras.callbacks.Callback):
 
     def _evaluate(self):
         if self._detector is None:
-            self._detector = localization.make_detector(
-                self.model, self._settings
-            )
+            self._detector = inference.make_detector(self.model, self._settings)
         videos, labels, segments, scores = [], [], [], []
         numbers = {name: i for i, name in enumerate(self._info.classes)}
-        for video, found in localization.localize_dataset(
+        for video, found in inference.localize_dataset(
             self._detector,
             batches.whole_videos(self._info, self._data_dir, self._split),
             self._info.classes,

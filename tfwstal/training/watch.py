@@ -13,10 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfwstal import inference
 from tfwstal.data import batches
 from tfwstal.data.activitynet import Segment
 from tfwstal.errors import InputError
-from tfwstal.method import localization
 
 ATTENTIONS = ("foreground", "context", "background")
 _OUTPUTS = ("attention", "class_logits", "activation", "video_scores")
@@ -61,7 +61,7 @@ class Watch(keras.callbacks.Callback):
 
         @tf.function(input_signature=[tf.TensorSpec([None, model.feature_dim])])
         def look(features):
-            outputs = localization.outputs_alone(model, features)
+            outputs = inference.outputs_alone(model, features)
             return {name: outputs[name] for name in _OUTPUTS}
 
         self._look = look
@@ -147,12 +147,12 @@ class Watch(keras.callbacks.Callback):
         name = video["video_id"].numpy().decode()
         seconds = video["seconds_per_snippet"]
         # Not as a graph, whose making takes longer than many looks.
-        found = localization.localize_alone(outputs, seconds, self._settings)
+        found = inference.localize_alone(outputs, seconds, self._settings)
         rows = [
             timeline.Bars(
                 "Ground truth", video["truth"], (1.0,) * len(video["truth"])
             ),
-            timeline.strongest(localization.entries(found, self._classes[1:])),
+            timeline.strongest(inference.entries(found, self._classes[1:])),
             *timeline.curves(
                 outputs,
                 self.model.options.branches,
