@@ -33,6 +33,10 @@ setup(
         "tfwstal.plotting": ["html_report.html"],
         "tfwstal.configs": ["*.flags", "ablations/*.flags"],
     },
+    # An editable install is a path. The default, an import hook, loses to a
+    # folder called tfwstal in the working directory, such as the checkout
+    # itself seen from its parent.
+    options={"editable_wheel": {"mode": "compat"}},
     # Lower bounds are versions that the tests were run with. 2.15 is the lane
     # of tensorflow-addons; 2.16 and 2.17 lie between the lanes, untried.
     install_requires=[

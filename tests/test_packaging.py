@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import sysconfig
 import zipfile
 
 import pytest
@@ -21,6 +22,7 @@ def wheel(tmp_path_factory):
         [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet"]
         + ["--no-build-isolation", "--wheel-dir", folder, folder / "source"],
         check=True,
+        timeout=300,
     )
     return next(folder.glob("*.whl"))
 
@@ -47,6 +49,7 @@ def test_installed_elsewhere_it_trains_from_another_folder(wheel, tmp_path):
         [sys.executable, "-m", "pip", "install", "--no-deps", "--quiet"]
         + ["--target", site, wheel],
         check=True,
+        timeout=300,
     )
     work = tmp_path / "work"
     work.mkdir()
@@ -58,9 +61,49 @@ def test_installed_elsewhere_it_trains_from_another_folder(wheel, tmp_path):
         cwd=work,
         capture_output=True,
         text=True,
+        timeout=300,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(site)},
     )
     assert found.returncode == 0, found.stderr
     flags = (work / "run" / "flags.flags").read_text()
     assert "--num_snippets=750\n" in flags  # from the recipe
     assert "--lambda_gui=0.0\n" in flags  # from the ablation
+
+
+def test_an_editable_install_wins_over_a_folder_of_the_same_name(tmp_path):
+    """From the parent of a checkout called tfwstal, and with setuptools'
+    editable install by a hook, `import tfwstal` was an empty namespace."""
+    checkout = tmp_path / "tfwstal"
+    ignored = shutil.ignore_patterns(".*", "demo", "build", "*.egg-info")
+    shutil.copytree(ROOT, checkout, ignore=ignored)
+    environment = tmp_path / "environment"
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--system-site-packages", environment],
+        check=True,
+        timeout=120,
+    )
+    python = environment / "bin" / "python"
+    subprocess.run(
+        [python, "-m", "pip", "install", "--no-deps", "--quiet"]
+        + ["--no-build-isolation", "--editable", checkout],
+        check=True,
+        timeout=300,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": site_packages()},
+    )
+    found = subprocess.run(
+        [python, "-c", FIND],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert found.stdout.strip() == str(checkout / "tfwstal" / "__init__.py")
+
+
+FIND = "from importlib import util; print(util.find_spec('tfwstal').origin)"
+
+
+def site_packages():
+    """Where the build tools of this interpreter are."""
+    return sysconfig.get_paths()["purelib"]
