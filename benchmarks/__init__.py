@@ -2,7 +2,9 @@
 
 import contextlib
 
-# It keeps TensorFlow's notes out of the tables. `benchmarks.gpu --hlo` runs
-# where there is no TensorFlow.
+# Keeps TensorFlow's notes out of the tables. `benchmarks.gpu --hlo` also runs
+# without TensorFlow.
 with contextlib.suppress(ModuleNotFoundError):
-    import tfwstal  # noqa: F401
+    from tfwstal import quiet_start
+
+    quiet_start.import_tensorflow()

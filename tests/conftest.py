@@ -5,13 +5,11 @@ import pathlib
 import subprocess
 import sys
 
-# Before TensorFlow, so that its notes stay out of captured output.
-import tfwstal  # isort: skip
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfwstal
 from tfwstal.data.folder import DatasetInfo, Shard, shard_name
 from tfwstal.data.record import VideoRecord, encode
 

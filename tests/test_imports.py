@@ -13,10 +13,11 @@ FLOORS = (
     "config",
     "serving search",
     "training",
-    "evaluation plotting inference extraction",
+    "plotting",
+    "evaluation inference extraction",
     "data method",
     "files keras_versions",
-    "errors",
+    "errors quiet_start",
 )
 FLOOR = {room: n for n, line in enumerate(FLOORS) for room in line.split()}
 # Those of `tfrecords_tools` are one house: they use each other freely.
@@ -118,7 +119,7 @@ def take_config():
 
 def test_every_room_has_a_floor():
     rooms = {module.split(".")[1] for module in modules()}
-    assert rooms - FLOOR.keys() == {"__init__", "quiet_start"}
+    assert rooms - FLOOR.keys() == {"__init__"}
 
 
 def test_arrows_point_down():

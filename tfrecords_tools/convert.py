@@ -12,6 +12,13 @@ annotations tell is checked before the first byte is written; the folder gets
 its name when it is whole. The same data give the same bytes.
 """
 
+from tfwstal import command_line, quiet_start
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("convert")
+elif __name__ == "__mp_main__":  # a worker process of this command
+    quiet_start.import_tensorflow()
+
 import dataclasses
 import pathlib
 import re
@@ -23,7 +30,6 @@ from tqdm import tqdm
 
 from tfrecords_tools import layouts
 from tfrecords_tools.sharding import provenance, shards, verification
-from tfwstal import command_line
 from tfwstal.data import feature_files
 from tfwstal.data.activitynet import BadSegment, Segment
 from tfwstal.data.folder import DatasetInfo

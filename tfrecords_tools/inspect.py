@@ -10,12 +10,16 @@ prints counts, lengths, features and findings. Findings are no errors: the exit
 status stays 0. The report has all that the text cuts short.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("inspect")
+
 import pathlib
 
 from tqdm import tqdm
 
 from tfrecords_tools.inspection import measure, picture, record, text, videos
-from tfwstal import command_line
 from tfwstal.data import activitynet
 from tfwstal.errors import InputError
 from tfwstal.plotting import timeline

@@ -18,6 +18,11 @@ end and 5 s more where the file has none. Such a timeline is never changed, so
 actions are no longer there with --family=sparse than with the others.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("synthesize", tensorflow=False)
+
 import dataclasses
 import json
 import os
@@ -30,7 +35,6 @@ from tqdm import tqdm
 from tfrecords_tools.planting import features as planted_features
 from tfrecords_tools.planting import timelines
 from tfrecords_tools.planting.families import FAMILIES
-from tfwstal import command_line
 from tfwstal.data.activitynet import read_ground_truth
 from tfwstal.errors import InputError
 

@@ -9,9 +9,13 @@ The first form sends features as `localize` reads them and shows the segments;
 server for all that it must be able to do and ends with status 0 or 1.
 """
 
+from tfwstal import command_line, quiet_start
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("client", tensorflow=False)
+
 import pathlib
 
-from tfwstal import command_line
 from tfwstal.data import activitynet, feature_files
 from tfwstal.serving import connection, selftest
 
@@ -24,6 +28,8 @@ def main(config):
     activitynet.refuse_existing(
         "detections", config.detections, config.overwrite
     )
+    if config.transport == "grpc":  # its messages need TensorFlow
+        quiet_start.import_tensorflow()
     with connection.connect(
         config.server,
         config.transport,

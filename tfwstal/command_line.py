@@ -1,4 +1,4 @@
-"""From a command line to a command's Config, and from errors to one line."""
+"""Parses a command line into a Config, and reports errors in one line."""
 
 import dataclasses
 import pathlib
@@ -7,6 +7,7 @@ import typing
 
 from absl import app, flags, logging
 
+from tfwstal import quiet_start
 from tfwstal.config import Config, commands_of
 from tfwstal.errors import InputError, Terminated
 from tfwstal.method.options import to_text
@@ -18,30 +19,50 @@ _RECIPE_FOLDERS = (
 )
 
 
+_started = {}  # command -> its Config, once `start` has parsed the flags
+
+
+def start(command, tensorflow=True):
+    """Parses the process's flags before the slow imports of a command.
+
+    A command calls this above its other imports, if it is the main module:
+    `--help` and wrong flags are then answered at once, by ending the process.
+
+    Args:
+        command: name of the command, as in a field's `commands`.
+        tensorflow: whether the command uses TensorFlow, which is then
+            imported here without its start-up notes.
+    """
+    _define_flags(command, flags.FLAGS)
+    app.define_help_flags()
+    try:
+        _started[command] = parse(sys.argv, command, flags.FLAGS)
+    except (flags.Error, InputError, OSError, UnicodeError) as error:
+        _fail(str(error).removeprefix("ERROR:: "))
+    if tensorflow:
+        quiet_start.import_tensorflow()
+
+
 def run(main, command):
-    """Parses the command line and calls `main(Config)`; then the process ends.
+    """Calls `main(Config)`; then the process ends.
 
     Args:
         main: function of a Config.
-        command: name of the command, as in a field's `commands`.
+        command: name of the command, whose flags are parsed unless `start`
+            has done so.
     """
-    _define_flags(command, flags.FLAGS)
-
-    def parse_or_fail(argv):
-        try:
-            return parse(argv, command, flags.FLAGS)
-        except (flags.Error, InputError, OSError, UnicodeError) as error:
-            _fail(str(error).removeprefix("ERROR:: "))
+    if command not in _started:
+        start(command, tensorflow=False)
 
     def main_or_fail(config):
-        # TensorFlow tells of every file it saves.
+        # TensorFlow reports every file it saves.
         logging.set_verbosity(logging.WARNING)
         try:
             main(config)
         except InputError as error:
             _fail(error)
         except OSError as error:
-            # The world outside: a full disk, a folder without permission.
+            # A full disk, a folder without permission.
             place = f"{error.filename}: " if error.filename else ""
             _fail(f"{place}{error.strerror or error}")
         except KeyboardInterrupt:
@@ -49,9 +70,9 @@ def run(main, command):
             sys.exit(130)
         except Terminated as end:
             print(f"terminated: {end}", file=sys.stderr)
-            sys.exit(143)  # 128 + SIGTERM, as shells count
+            sys.exit(143)  # 128 + SIGTERM, as in a shell
 
-    app.run(main_or_fail, flags_parser=parse_or_fail)
+    app.run(main_or_fail, flags_parser=lambda argv: _started[command])
 
 
 def parse(argv, command, flag_values=None):

@@ -13,7 +13,6 @@ import dataclasses
 import pathlib
 
 from tfwstal.errors import InputError
-from tfwstal.evaluation.average_precision import AVERAGES, thresholds_of_range
 from tfwstal.method.options import LocalizationSettings, ModelOptions, to_text
 
 TRAIN = ("train", "tune")
@@ -461,7 +460,7 @@ class Config(ModelOptions, LocalizationSettings):
         count="some",
     )
     averages: tuple[str, ...] = _flag(
-        AVERAGES,
+        ("0.1:0.5", "0.1:0.7", "0.5:0.95:0.05"),
         ("evaluate",),
         "Averages of mAP to print, first:last in steps of 0.1, or "
         "first:last:step; those whose thresholds were asked for.",
@@ -617,11 +616,6 @@ class Config(ModelOptions, LocalizationSettings):
             super().__post_init__()
         except ValueError as error:
             raise InputError(f"--{error}") from None
-        for text in self.averages:
-            try:
-                thresholds_of_range(text)
-            except ValueError as error:
-                raise InputError(f"--averages: {error}") from None
         if list(self.length_edges) != sorted(set(self.length_edges)):
             raise InputError(
                 f"--length_edges={to_text(self.length_edges)} must ascend"

@@ -7,9 +7,13 @@ r"""COMMAND: detections and ground truth -> mean average precision.
         --picture=errors.svg
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("evaluate", tensorflow=False)
+
 import pathlib
 
-from tfwstal import command_line
 from tfwstal.data import activitynet
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision, error_analysis
@@ -28,6 +32,11 @@ def main(config):
             for a report or a picture that exists, unless --overwrite.
     """
     config.require("ground_truth", "detections")
+    for text in config.averages:
+        try:
+            average_precision.thresholds_of_range(text)
+        except ValueError as error:
+            raise InputError(f"--averages: {error}") from None
     activitynet.refuse_existing("report", config.report, config.overwrite)
     if config.picture:
         _check_picture(config)
@@ -45,10 +54,10 @@ def main(config):
         activitynet.write_json_atomically(config.report, report, indent=1)
         print(f"\nReport: {config.report}")
     if config.picture:
-        from tfwstal.plotting import timeline  # slow, and seldom wanted
+        from tfwstal.plotting import errors, timeline  # matplotlib is slow
 
         picture = pathlib.Path(config.picture)
-        timeline.save(error_analysis.draw(diagnosis), picture)
+        timeline.save(errors.draw(diagnosis), picture)
         print(f"\nPicture: {picture}")
 
 

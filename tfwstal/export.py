@@ -11,6 +11,11 @@ model lie export_info.json, what was exported and how, and the requests that a
 server warms up with.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("export")
+
 import hashlib
 import json
 import os
@@ -22,7 +27,6 @@ import numpy as np
 import tensorflow as tf
 
 import tfwstal
-from tfwstal import command_line
 from tfwstal.data import batches, folder, record
 from tfwstal.errors import InputError
 from tfwstal.serving import half_precision, request_checks, warmup

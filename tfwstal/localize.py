@@ -9,12 +9,17 @@ The first form writes ActivityNet JSON for a whole split, the second shows the
 segments of one video in the terminal.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("localize")
+
 import pathlib
 
 import tensorflow as tf
 import tqdm
 
-from tfwstal import command_line, inference
+from tfwstal import inference
 from tfwstal.data import activitynet, batches, feature_files, folder, record
 from tfwstal.errors import InputError
 from tfwstal.training import run_folder

@@ -13,12 +13,16 @@ exits with status 143. With --strategy several devices or processes train
 together; of the processes one, the chief, writes the folder.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("train")
+
 import dataclasses
 import pathlib
 
 import tensorflow as tf
 
-from tfwstal import command_line
 from tfwstal.data import folder
 from tfwstal.training import loop, run_folder
 from tfwstal.training.workers import Workers

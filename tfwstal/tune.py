@@ -23,13 +23,17 @@ a flagfile that goes after a recipe, and keras_tuner/, KerasTuner's own files.
 The same command goes on with a search that was stopped.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("tune")
+
 import contextlib
 
 import keras
 import numpy as np
 import tqdm
 
-from tfwstal import command_line
 from tfwstal.data import batches
 from tfwstal.data import folder as records_folder
 from tfwstal.errors import Diverged, InputError

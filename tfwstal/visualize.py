@@ -10,12 +10,17 @@ activation that the model of a run has for the video's record. With
 one page, with the tables of `evaluate` where both files are given.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("visualize")
+
 import difflib
 import pathlib
 
 import tqdm
 
-from tfwstal import command_line, evaluate, inference
+from tfwstal import evaluate, inference
 from tfwstal.data import activitynet, batches, folder
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 
 from tfwstal.data.activitynet import Segment
 from tfwstal.errors import InputError
-from tfwstal.method import localization
 
 # Detections drawn: those that score this part of the video's best or more, then
 # so many a class. The many weak ones would hide them.
@@ -113,6 +112,8 @@ def curves(outputs, branches, classes, alpha, seconds):
     attention = np.asarray(outputs["attention"])
     rows = [Curves("Attention", attention, tuple(ATTENTIONS), seconds)]
     if branches != "attention":
+        from tfwstal.method import localization  # imports TensorFlow
+
         scores = np.asarray(outputs["video_scores"])[0]
         kept = localization.select_classes(scores, alpha).numpy()
         kept = kept[np.argsort(-scores[kept], kind="stable")][:TOP_CLASSES]

@@ -11,7 +11,10 @@ import zlib
 import keras
 import numpy as np
 
-from tfwstal import keras_versions
+from tfwstal import (
+    TwoStreamLocalizer,  # noqa: F401  (registers the model with Keras)
+    keras_versions,
+)
 from tfwstal.errors import InputError
 
 MODEL = "model.keras"
