@@ -10,6 +10,8 @@ VERSION = re.search(
     r'__version__ = "(.+)"', (ROOT / "tfwstal" / "__init__.py").read_text()
 ).group(1)
 
+# Films and optical flow; 17.1 is the last PyAV for Python 3.10.
+EXTRACT = ["av>=17.1", "opencv-contrib-python-headless>=5.0"]
 # What the tests of the core need; those of the lane of tensorflow-addons have
 # no more.
 TEST_CORE = ["pytest>=8.0", "pytest-xdist>=3.5", "hypothesis>=6.100"]
@@ -62,9 +64,11 @@ setup(
         "serving": ["tensorflow-serving-api>=2.15.1"],
         "tune": ["keras-tuner>=1.4.8"],
         "beam": ["apache-beam"],
+        "extract": EXTRACT,
         "test-core": TEST_CORE,
         "test": [
             *TEST_CORE,
+            *EXTRACT,
             "ruff",
             "setuptools",
             "wheel",
