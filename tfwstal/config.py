@@ -14,11 +14,17 @@ import pathlib
 
 from tfwstal.errors import InputError
 from tfwstal.method.options import LocalizationSettings, ModelOptions, to_text
+from tfwstal.training.options import RunOptions, TrainingOptions
 
-TRAIN = ("train", "tune")
-MODEL = ("train", "tune")
 _TIME_SCALE = ("fps", "frames_per_snippet")
-DETECT = ("train", "tune", "localize", "export", "visualize")
+# The commands that use the options which other modules declare.
+_COMMANDS = {
+    ModelOptions: ("train", "tune"),
+    TrainingOptions: ("train", "tune"),
+    RunOptions: ("train",),
+    LocalizationSettings: ("train", "tune", "localize", "export", "visualize"),
+}
+_MORE_COMMANDS = {"seed": ("synthesize",), "precision": ("export",)}
 
 
 def _flag(
@@ -46,21 +52,19 @@ def _flag(
 
 
 def commands_of(field):
-    """Names of the commands that look at a field of Config."""
-    for kind, commands in (
-        (ModelOptions, MODEL),
-        (LocalizationSettings, DETECT),
-    ):
+    """Names of the commands that use a field of Config."""
+    for kind, commands in _COMMANDS.items():
         if field.name in kind.__dataclass_fields__:
-            return commands
+            return commands + _MORE_COMMANDS.get(field.name, ())
     return field.metadata["commands"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Config(ModelOptions, LocalizationSettings):
+class Config(ModelOptions, TrainingOptions, RunOptions, LocalizationSettings):
     """The value of every flag. Field names are flag names.
 
-    The options of the model and of the localization are those of `options`.
+    The base classes declare the options of the model, of training and of
+    localization.
     """
 
     # === Files ===
@@ -241,184 +245,6 @@ class Config(ModelOptions, LocalizationSettings):
         "trivial, 1 the default, 2 very hard.",
         low=0.0,
         high=2.0,
-    )
-
-    # === Training data ===
-    num_snippets: int = _flag(
-        750,
-        TRAIN,
-        "T: snippets sampled from a training video (Section 4.1).",
-        low=1,
-        high=1_000_000,
-    )
-    upsample_short: str = _flag(
-        "none",
-        TRAIN,
-        "Videos shorter than T are padded and masked (none) or have their "
-        "snippets repeated to T (repeat, as the peers do).",
-        choices=("none", "repeat"),
-    )
-    batch_size: int = _flag(
-        16, TRAIN, "Videos a training step.", low=1, high=65_536
-    )
-
-    cache_gb: float = _flag(
-        2.0,
-        TRAIN,
-        "Training features that take no more than this many GB are held in "
-        "memory, an accelerator's own if there is one; more are read anew in "
-        "every epoch, and so are all with 0. Results are the same.",
-        low=0.0,
-        high=1e6,
-    )
-    cache_dtype: str = _flag(
-        "float32",
-        TRAIN,
-        "Features in memory as float32, or in half the size as float16, "
-        "which rounds those that are stored as float32.",
-        choices=("float32", "float16"),
-    )
-
-    # === Model ===
-    centroids: str = _flag(
-        "class_mean",
-        MODEL,
-        "Dictionary at the start: class means of the training features, or "
-        "uniform in [0, 1].",
-        choices=("class_mean", "uniform"),
-    )
-
-    warmup_epochs: float = _flag(
-        5.0,
-        TRAIN,
-        "Epochs over which lambda_smt rises from 0 to its value.",
-        low=0.0,
-        high=1e6,
-    )
-    # === Training ===
-    epochs: int = _flag(
-        100,
-        TRAIN,
-        "Passes over the training set; 0 writes the untrained model.",
-        low=0,
-        high=1_000_000,
-    )
-    learning_rate: float = _flag(
-        1e-4, TRAIN, "Learning rate.", low=1e-12, high=1e3
-    )
-    rate_warmup_epochs: float = _flag(
-        0.0,
-        TRAIN,
-        "Epochs over which the learning rate rises from 0 to its value.",
-        low=0.0,
-        high=1e6,
-    )
-    optimizer: str = _flag(
-        "adam",
-        TRAIN,
-        "Name of a Keras optimizer, or of one of tensorflow-addons where "
-        "that is installed; Lookahead(RectifiedAdam) wraps one.",
-    )
-    weight_decay: float = _flag(
-        0.0,
-        TRAIN,
-        "Decoupled weight decay of the optimizer; 0: none.",
-        low=0.0,
-        high=1e3,
-    )
-    clip_norm: float = _flag(
-        0.0,
-        TRAIN,
-        "Gradients are scaled down together where their norm is greater; 0: "
-        "never.",
-        low=0.0,
-        high=1e6,
-    )
-    ema: float = _flag(
-        0.0,
-        TRAIN,
-        "Momentum of a moving average over the steps, such as 0.999, which the "
-        "weights end as and are evaluated as; 0: none.",
-        low=0.0,
-        high=0.999999,
-    )
-    seed: int = _flag(
-        0,
-        ("train", "tune", "synthesize"),
-        "Seed of weights, order, sampling and dropout; of the synthetic set; "
-        "of the folds and the order of trials.",
-        low=0,
-        high=2**32 - 1,
-    )
-    xla: str = _flag(
-        "auto",
-        TRAIN,
-        "Compile the training step with XLA; auto: where a GPU is present.",
-        choices=("auto", "on", "off"),
-    )
-    precision: str = _flag(
-        "float32",
-        (*TRAIN, "export"),
-        "Training computes in float32, or its matrix products in half the "
-        "bits (mixed_bfloat16, or mixed_float16 with a scaled loss); weights, "
-        "softmaxes, distances and losses stay in float32. Export stores "
-        "weights as they are or in half the size (float16), reports what that "
-        "changes in the detections on --split of --data_dir if that is there, "
-        "and computes in float32 always.",
-        choices=("float32", "float16", "mixed_bfloat16", "mixed_float16"),
-    )
-    deterministic: bool = _flag(
-        False,
-        TRAIN,
-        "Runs with the same flags are equal bit for bit on a GPU too, where "
-        "that is slower. Not with --xla=on.",
-    )
-    steps_per_execution: int = _flag(
-        1,
-        TRAIN,
-        "Training steps that run without coming back to Python, at most: the "
-        "greatest number up to this one that divides the steps of an epoch. "
-        "Checkpoints and the search for a step that diverged are no finer.",
-        low=1,
-        high=1_000_000,
-    )
-    strategy: str = _flag(
-        "none",
-        ("train",),
-        "Devices that share a batch: one (none), all GPUs of this machine "
-        "(mirrored), or those of all workers that the environment variable "
-        "TF_CONFIG names (multiworker; each gets the same command).",
-        choices=("none", "mirrored", "multiworker"),
-    )
-    checkpoint_minutes: float = _flag(
-        1.0,
-        ("train",),
-        "Minutes between checkpoints, which are what a killed run loses at "
-        "most; 0: after every step.",
-        low=0.0,
-        high=1e6,
-    )
-    eval_every: int = _flag(
-        0,
-        ("train",),
-        "Epochs between evaluations of --split; 0: never.",
-        low=0,
-        high=1_000_000,
-    )
-    watch_every: int = _flag(
-        -1,
-        ("train",),
-        "Epochs between looks at attentions, centroids and --watch_videos, "
-        "for TensorBoard; 0: never; -1: after the first epoch, the last one, "
-        "and as often between as takes a tenth of the time.",
-        low=-1,
-        high=1_000_000,
-    )
-    watch_videos: tuple[str, ...] = _flag(
-        (),
-        ("train",),
-        "Ids of videos of --split that are drawn at each look; by default its "
-        "first two.",
     )
 
     # === Localizing ===
@@ -673,7 +499,7 @@ class Config(ModelOptions, LocalizationSettings):
             if not set(commands_of(field)).isdisjoint(commands)
         }
 
-    def of_run(self):
+    def run_flags(self):
         """The flags that make a run: dict from name to text.
 
         Those are the flags that `train` looks at, and the time scale of its
@@ -692,5 +518,7 @@ class Config(ModelOptions, LocalizationSettings):
 
     def save(self, path):
         """Writes the flags that make a run, usable as a flagfile again."""
-        lines = [f"--{name}={text}\n" for name, text in self.of_run().items()]
+        lines = [
+            f"--{name}={text}\n" for name, text in self.run_flags().items()
+        ]
         pathlib.Path(path).write_text("".join(lines), encoding="utf-8")

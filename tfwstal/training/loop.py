@@ -208,7 +208,7 @@ def fit_run(model, config, info, run_dir, workers):
 
     The chief must have created the folder before.
     """
-    flags = {**config.of_run(), "data_dir": ""}  # may lie elsewhere
+    flags = {**config.run_flags(), "data_dir": ""}  # may lie elsewhere
     workers.agree(
         "the flags or the records",
         repr((flags, info)),

@@ -88,7 +88,7 @@ def _other_flag(run_dir, config):
     """What the first flag is that differs from a run's, in words, or None."""
     lines = (run_dir / FLAGS).read_text("utf-8").splitlines()
     recorded = dict(line.removeprefix("--").split("=", 1) for line in lines)
-    for name, text in config.of_run().items():
+    for name, text in config.run_flags().items():
         if recorded.get(name) != text:
             was = f"--{name}={recorded[name]}" if name in recorded else "unset"
             return f"--{name}={text} was {was}"
