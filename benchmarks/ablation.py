@@ -38,8 +38,7 @@ import time
 import keras
 from absl import flags, logging
 
-from tfwstal import command_line, evaluate, localize, train
-from tfwstal.data import activitynet
+from tfwstal import command_line, evaluate, files, localize, train
 from tfwstal.errors import InputError
 
 _ABLATIONS = pathlib.Path(__file__).parent.parent / "configs" / "ablations"
@@ -69,7 +68,7 @@ def main(arguments):
     for path, row, config in todo:
         print(f"{row}, seed {config.seed}", end=": ", flush=True)
         report = run(row, config, folder)
-        activitynet.write_json_atomically(path, report, indent=1)
+        files.write_json(path, report, indent=1)
         print(
             f"average mAP {100 * _average(report):.2f} %, "
             f"{report['seconds']:.0f} s",
@@ -125,7 +124,7 @@ def write_tables(folder):
     rows = {}
     for report in reports:
         rows.setdefault(report["row"], []).append(report)
-    activitynet.write_json_atomically(folder / "results.json", rows, indent=1)
+    files.write_json(folder / "results.json", rows, indent=1)
     (folder / "table.md").write_text(format_table(rows), encoding="utf-8")
     _plot(rows, folder / "plot.png")
 

@@ -20,9 +20,11 @@ import pathlib
 from tqdm import tqdm
 
 from tfrecords_tools.inspection import measure, picture, record, text, videos
-from tfwstal.data import activitynet
+from tfwstal import files
 from tfwstal.errors import InputError
 from tfwstal.plotting import timeline
+
+_PICTURES = (".png", ".svg")
 
 
 def main(config):
@@ -34,15 +36,16 @@ def main(config):
             )
         print(record.describe(videos.find(config), config.record))
         return
-    for flag, suffixes in (("report", ()), ("picture", (".png", ".svg"))):
-        path = pathlib.Path(getattr(config, flag))
-        if path.name:
-            activitynet.refuse_existing(flag, path, config.overwrite)
-            if suffixes and path.suffix.lower() not in suffixes:
-                raise InputError(
-                    f"--{flag}={path} must end in {' or '.join(suffixes)}"
-                )
+    if config.picture and not config.picture.lower().endswith(_PICTURES):
+        raise InputError(
+            f"--picture={config.picture} must end in {' or '.join(_PICTURES)}"
+        )
     collection = videos.find(config)
+    files.check_outputs(
+        {"report": config.report, "picture": config.picture},
+        collection.files,
+        config.overwrite,
+    )
     rows, unusable = [], []
     for video in tqdm(
         collection.read(),
@@ -58,7 +61,7 @@ def main(config):
     report = measure.summarize(collection, rows, unusable)
     print(text.render(report))
     if config.report:
-        activitynet.write_json_atomically(config.report, report, indent=1)
+        files.write_json(config.report, report, indent=1)
         print(f"report: {config.report}")
     if config.picture:
         timeline.save(picture.draw(report), pathlib.Path(config.picture))

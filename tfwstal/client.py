@@ -16,7 +16,9 @@ if __name__ == "__main__":  # answers --help before the slow imports
 
 import pathlib
 
+from tfwstal import files
 from tfwstal.data import activitynet, feature_files
+from tfwstal.plotting.detection_table import detection_table
 from tfwstal.serving import connection, selftest
 
 
@@ -25,8 +27,8 @@ def main(config):
     config.require("server")
     if not config.selftest:
         config.require("features")
-    activitynet.refuse_existing(
-        "detections", config.detections, config.overwrite
+    files.check_outputs(
+        {"detections": config.detections}, config.features, config.overwrite
     )
     if config.transport == "grpc":  # its messages need TensorFlow
         quiet_start.import_tensorflow()
@@ -51,7 +53,7 @@ def localize(client, config):
     name = pathlib.Path(config.features[0]).stem
     if config.detections:
         activitynet.write_detections(config.detections, {name: found})
-    print(activitynet.table(name, len(array), found))
+    print(detection_table(name, len(array), found))
 
 
 if __name__ == "__main__":

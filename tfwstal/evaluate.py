@@ -14,7 +14,7 @@ if __name__ == "__main__":  # answers --help before the slow imports
 
 import pathlib
 
-from tfwstal.data import activitynet
+from tfwstal import files
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision, error_analysis
 from tfwstal.evaluation.average_precision.diagnosis import diagnose
@@ -37,9 +37,18 @@ def main(config):
             average_precision.thresholds_of_range(text)
         except ValueError as error:
             raise InputError(f"--averages: {error}") from None
-    activitynet.refuse_existing("report", config.report, config.overwrite)
     if config.picture:
         _check_picture(config)
+    files.check_outputs(
+        {"report": config.report, "picture": config.picture},
+        [
+            config.ground_truth,
+            config.detections,
+            config.ambiguous,
+            config.videos,
+        ],
+        config.overwrite,
+    )
     inputs = read_inputs(config)
     result = _evaluate(inputs, config)
     print(format_facts(inputs.facts), end="\n\n")
@@ -51,7 +60,7 @@ def main(config):
     if config.analysis:
         print(f"\n{error_analysis.format_tables(diagnosis)}")
     if config.report:
-        activitynet.write_json_atomically(config.report, report, indent=1)
+        files.write_json(config.report, report, indent=1)
         print(f"\nReport: {config.report}")
     if config.picture:
         from tfwstal.plotting import errors, timeline  # matplotlib is slow
@@ -193,7 +202,6 @@ def _diagnose(inputs, config):
 def _check_picture(config):
     if pathlib.Path(config.picture).suffix.lower() not in (".png", ".svg"):
         raise InputError(f"--picture={config.picture} must end in .png or .svg")
-    activitynet.refuse_existing("picture", config.picture, config.overwrite)
 
 
 def _class_lines(result):

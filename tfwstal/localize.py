@@ -19,17 +19,24 @@ import pathlib
 import tensorflow as tf
 import tqdm
 
-from tfwstal import inference
+from tfwstal import files, inference
 from tfwstal.data import activitynet, batches, feature_files, folder, record
 from tfwstal.errors import InputError
+from tfwstal.plotting.detection_table import detection_table
 from tfwstal.training import run_folder
 
 
 def main(config):
     """Localizes as the Config says; see the module."""
     config.require("run_dir")
-    activitynet.refuse_existing(
-        "detections", config.detections, config.overwrite
+    files.check_outputs(
+        {"detections": config.detections},
+        [
+            *config.features,
+            *folder.files_of(config.data_dir),
+            *run_folder.files_of(config.run_dir),
+        ],
+        config.overwrite,
     )
     if config.features:
         localize_one(config)
@@ -81,7 +88,7 @@ def localize_one(config):
     ((name, found),) = inference.localize_dataset(detector, [video], classes)
     if config.detections:
         activitynet.write_detections(config.detections, {name: found})
-    print(activitynet.table(name, len(array), found))
+    print(detection_table(name, len(array), found))
 
 
 if __name__ == "__main__":

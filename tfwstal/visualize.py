@@ -20,7 +20,7 @@ import pathlib
 
 import tqdm
 
-from tfwstal import evaluate, inference
+from tfwstal import evaluate, files, inference
 from tfwstal.data import activitynet, batches, folder
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
@@ -39,7 +39,7 @@ def main(config):
     path = pathlib.Path(config.picture)
     if path.suffix.lower() not in (".png", ".svg"):
         raise InputError(f"--picture={path} must end in .png or .svg")
-    activitynet.refuse_existing("picture", path, config.overwrite)
+    _check_output("picture", config)
     timeline.save(timeline.draw(config.video, read_rows(config)), path)
     print(f"{config.video}: {path}")
 
@@ -52,7 +52,7 @@ def write_page(config):
                 f"--html is of all videos, --{name} of one; drop either"
             )
     path = pathlib.Path(config.html)
-    activitynet.refuse_existing("html", path, config.overwrite)
+    _check_output("html", config)
     videos = read_all_rows(config)
     facts, result, averages = "", None, None
     if config.ground_truth and config.detections:
@@ -63,8 +63,22 @@ def write_page(config):
         )
     source = config.detections or config.ground_truth or config.run_dir
     page = html_report.render(source, videos, facts, result, averages)
-    activitynet.write_atomically(path, page)
+    files.write(path, page)
     print(f"{counted(len(videos), 'video')}: {path}")
+
+
+def _check_output(flag, config):
+    """Checks that the output can be written and is not an input."""
+    files.check_outputs(
+        {flag: getattr(config, flag)},
+        [
+            config.ground_truth,
+            config.detections,
+            *folder.files_of(config.data_dir),
+            *run_folder.files_of(config.run_dir),
+        ],
+        config.overwrite,
+    )
 
 
 def read_all_rows(config):

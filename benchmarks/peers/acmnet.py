@@ -56,7 +56,7 @@ from benchmarks.peers.acmnet_scores import (
     score,
     score_epochs,
 )
-from tfwstal import command_line
+from tfwstal import command_line, files
 from tfwstal.data import activitynet
 from tfwstal.errors import InputError
 
@@ -305,7 +305,7 @@ def _read_json(path):
 
 
 def _write(folder, result):
-    activitynet.write_json_atomically(folder / "result.json", result, indent=1)
+    files.write_json(folder / "result.json", result, indent=1)
 
 
 def _arguments(argv):

@@ -21,8 +21,7 @@ import time
 
 from benchmarks import ablation
 from benchmarks.study import rows as study_rows
-from tfwstal import command_line
-from tfwstal.data import activitynet
+from tfwstal import command_line, files
 
 _HERE = pathlib.Path(__file__).parent
 _DRAWN = {"": 256, "wide": 2048}
@@ -85,7 +84,7 @@ def run(work_dir, results, a_set, row, extra, seed):
         "date": report["date"],
         "commit": _commit(),
     }
-    activitynet.write_json_atomically(path, short, indent=1)
+    files.write_json(path, short, indent=1)
     print(f"{a_set} {row} seed {seed}: {short['average']}", flush=True)
 
 

@@ -1,7 +1,6 @@
 """The ActivityNet JSON files: what is read, and every way to be malformed."""
 
 import json
-import os
 
 import hypothesis
 import numpy as np
@@ -15,7 +14,6 @@ from tfwstal.data.activitynet import (
     read_detections,
     read_ground_truth,
     write_detections,
-    write_json_atomically,
 )
 from tfwstal.errors import InputError
 
@@ -332,35 +330,6 @@ def test_detections_of_a_video_must_be_a_list(tmp_path):
         read_detections(path)
 
 
-# === Writing ===
-
-
-def test_writing_replaces_and_leaves_nothing_else(tmp_path):
-    path = _write(tmp_path / "x.json", "old")
-    write_json_atomically(path, {"a": [1]})
-    assert json.loads(path.read_text()) == {"a": [1]}
-    assert os.listdir(tmp_path) == ["x.json"]
-
-
-def test_failed_writing_keeps_the_old_file(tmp_path, monkeypatch):
-    path = _write(tmp_path / "x.json", "old")
-
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(InputError, match="x.json: cannot be written .*space"):
-        write_json_atomically(path, {})
-    assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["x.json"]
-
-
-def test_writing_under_a_file_is_refused(tmp_path):
-    path = _write(tmp_path / "x.json", "old") / "y.json"
-    with pytest.raises(InputError, match="y.json: cannot be written"):
-        write_json_atomically(path, {})
-
-
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
@@ -390,23 +359,6 @@ def test_an_absurd_time_is_named(tmp_path):
     )
     with pytest.raises(InputError, match="'v'.*1e\\+300, beyond all reason"):
         activitynet.read_ground_truth(path)
-
-
-class TestRefuseExisting:
-    def test_an_existing_file(self, tmp_path):
-        path = tmp_path / "found.json"
-        activitynet.refuse_existing("detections", path, False)
-        path.write_text("mine")
-        with pytest.raises(InputError, match="--detections=.*--overwrite"):
-            activitynet.refuse_existing("detections", path, False)
-        activitynet.refuse_existing("detections", path, True)
-
-    def test_a_place_that_cannot_be_written(self, tmp_path):
-        (tmp_path / "file").write_text("in the way")
-        with pytest.raises(InputError, match="cannot be written"):
-            activitynet.refuse_existing(
-                "report", tmp_path / "file" / "report.json", False
-            )
 
 
 ANY_JSON = st.recursive(

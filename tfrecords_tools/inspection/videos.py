@@ -53,6 +53,7 @@ class Collection:
         names: function that returns the ids of the videos.
         read: function that yields each Video; with the argument `only`, an
             id, that one alone.
+        files: paths that are read.
     """
 
     about: dict
@@ -62,6 +63,7 @@ class Collection:
     dropped_segments: tuple[tuple[str, str], ...]
     names: collections.abc.Callable
     read: collections.abc.Callable
+    files: tuple[pathlib.Path, ...]
 
 
 def find(config):
@@ -123,6 +125,7 @@ def of_records(data_dir):
         ),
         names=names,
         read=read,
+        files=tuple(folder.files_of(data_dir)),
     )
 
 
@@ -167,7 +170,22 @@ def of_features(config):
         ),
         names=lambda: [video.video_id for video in source.videos],
         read=read,
+        files=tuple(_files_of(source, config)),
     )
+
+
+def _files_of(source, config):
+    """Paths of the features, the annotations and the lists of a Source."""
+    for video in source.videos:
+        for place in video.feature_files:
+            yield place if isinstance(place, pathlib.Path) else place.path
+    root = pathlib.Path(config.features_dir)
+    yield from (root / "classes.txt", pathlib.Path(config.classes))
+    yield source.annotations
+    yield from source.annotations.rglob("*")  # if it is a folder
+    for folder_of_lists in (root, source.annotations.parent):
+        for split in ("train", "test"):
+            yield folder_of_lists / f"split_{split}.txt"
 
 
 def _of_record(record, split, info, data_dir):

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfwstal.data import activitynet
+from tfwstal import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +37,7 @@ class LabelledVideo:
 
 def read_lines(path):
     """The lines of a text file that hold something, stripped."""
-    return [line for _, line in activitynet.numbered_lines(path)]
+    return [line for _, line in files.numbered_lines(path)]
 
 
 def unique(names):

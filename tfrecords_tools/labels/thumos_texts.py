@@ -11,8 +11,9 @@ challenge, and counted.
 import math
 
 from tfrecords_tools.labels.labelled import read_lines
-from tfwstal.data.activitynet import BadSegment, Segment, numbered_lines
+from tfwstal.data.activitynet import BadSegment, Segment
 from tfwstal.errors import InputError
+from tfwstal.files import numbered_lines
 
 _AMBIGUOUS = "Ambiguous"
 _SUBSETS = {"_val": "validation", "_test": "test"}

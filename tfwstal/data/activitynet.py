@@ -10,14 +10,13 @@ Segments are not compared with the file's "duration": for the THUMOS videos
 that do not run at 30 frames per second the file in circulation has it wrong.
 """
 
-import contextlib
 import dataclasses
 import json
 import math
-import os
 import pathlib
 import reprlib
 
+from tfwstal import files
 from tfwstal.errors import InputError
 
 # Seconds and scores beyond this (30 years) are mistakes, and would overflow
@@ -170,7 +169,7 @@ def write_detections(path, results):
     Raises:
         InputError: if the file cannot be written.
     """
-    write_json_atomically(
+    files.write_json(
         path,
         {
             "version": "VERSION 1.3",
@@ -192,111 +191,6 @@ def write_detections(path, results):
             },
         },
     )
-
-
-def table(video_id, num_snippets, detections):
-    """One video's detections as lines of text, for a terminal.
-
-    Args:
-        video_id: name of the video.
-        num_snippets: its length.
-        detections: as from `read_detections`.
-    """
-    count = len(detections)
-    lines = [f"{video_id}: {num_snippets} snippets, {count} detections"]
-    if detections:
-        lines.append("    start      end   score  action (times in seconds)")
-    for each in detections:
-        start, end = each["segment"]
-        lines.append(
-            f"{start:9.2f}{end:9.2f}{each['score']:8.3f}  {each['label']}"
-        )
-    return "\n".join(lines)
-
-
-def refuse_existing(flag, path, overwrite):
-    """Raises InputError unless a file may be written at `path`.
-
-    To be called before long work, not after it.
-
-    Args:
-        flag: name of the flag that holds the path, for the message.
-        path: the file to write; "" for none.
-        overwrite: whether a file may be there already.
-    """
-    path = pathlib.Path(path or ".")
-    if path.is_file() and not overwrite:
-        raise InputError(
-            f"--{flag}={path} exists; choose another name or give --overwrite"
-        )
-    folder = path.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise InputError(
-            f"--{flag}={path} cannot be written: {folder} is no folder that "
-            "may be written to; choose another path"
-        )
-
-
-def write_json_atomically(path, content, indent=None):
-    """Writes JSON as `write_atomically` writes text.
-
-    Args:
-        path: the file; replaced if it exists. Its folder is made.
-        content: what `json` can write, without nan.
-        indent: blanks a level; None puts all on one line, several times
-            faster and half the size.
-
-    Raises:
-        InputError: if the file cannot be written.
-    """
-    text = json.dumps(content, indent=indent, allow_nan=False) + "\n"
-    write_atomically(path, text)
-
-
-def write_atomically(path, text):
-    """Writes a text to a temporary name beside `path`, then renames it.
-
-    Raises:
-        InputError: if the file cannot be written.
-    """
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); choose another "
-            "path or make room"
-        ) from None
-    finally:  # nothing is left of it after the renaming
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-
-
-def numbered_lines(path):
-    """The lines of a text file that hold something.
-
-    Returns:
-        list of (number from 1, line without blanks around it).
-
-    Raises:
-        InputError: if the file cannot be read, or is not text.
-    """
-    try:
-        # utf-8-sig: spreadsheets begin their files with a byte order mark.
-        text = pathlib.Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the path"
-        ) from None
-    except UnicodeError:
-        raise InputError(f"{path}: is not text; check the path") from None
-    lines = [line.strip() for line in text.splitlines()]
-    return [(n, line) for n, line in enumerate(lines, 1) if line]
 
 
 def name_problem(name):

@@ -14,6 +14,7 @@ from tfwstal.data import record
 from tfwstal.errors import InputError
 
 VERSION = "1.0.0"
+_FILES = ("dataset_info.json", "features.json", "metadata.json", "classes.txt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +120,16 @@ class DatasetInfo:
 def shard_name(name, split, index, count):
     """`NAME-SPLIT.tfrecord-00000-of-00010`, TFDS's file name template."""
     return f"{name}-{split}.tfrecord-{index:05d}-of-{count:05d}"
+
+
+def files_of(data_dir):
+    """Paths of the files of a records folder; [] for ""."""
+    if not data_dir:
+        return []
+    folder = pathlib.Path(data_dir)
+    return [folder / name for name in _FILES] + [
+        path for path in folder.glob("*.tfrecord-*")
+    ]
 
 
 def read(data_dir):

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tfwstal.data import activitynet
+from tfwstal import files
 from tfwstal.data.activitynet import VideoAnnotation
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision, columns
@@ -60,7 +60,7 @@ def read_ambiguous(path):
         InputError: if the file cannot be read, or a line is no such line.
     """
     rows = []
-    for number, line in activitynet.numbered_lines(path):
+    for number, line in files.numbered_lines(path):
         try:
             video, start, end = line.split()
             start, end = float(start), float(end)
@@ -99,7 +99,7 @@ def select_videos(videos, config):
     if left_out is not None:
         return {n: video for n, video in videos.items() if n not in left_out}
     chosen = {}
-    for number, name in activitynet.numbered_lines(config.videos):
+    for number, name in files.numbered_lines(config.videos):
         if name not in videos:
             raise InputError(
                 f"{config.videos}: line {number}: video {name!r} is not in "

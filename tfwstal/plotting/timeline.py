@@ -5,17 +5,15 @@ its report of a split, and for the pictures of a training.
 """
 
 import collections
-import contextlib
 import dataclasses
 import itertools
-import os
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfwstal import files
 from tfwstal.data.activitynet import Segment
-from tfwstal.errors import InputError
 
 # Detections drawn: those that score this part of the video's best or more, then
 # so many a class. The many weak ones would hide them.
@@ -165,21 +163,14 @@ def save(figure, path):
     An existing file is replaced. Equal figures give equal bytes.
     """
     kind = path.suffix.lower()[1:]
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # An SVG has random ids and the date otherwise.
+    fixed = matplotlib.rc_context({"svg.hashsalt": "tfwstal"})
+    metadata = {"Date": None} if kind == "svg" else None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # An SVG has random ids and the date otherwise.
-        with matplotlib.rc_context({"svg.hashsalt": "tfwstal"}):
-            metadata = {"Date": None} if kind == "svg" else None
+        with files.replacing(path) as aside, fixed:
             figure.savefig(aside, format=kind, dpi=150, metadata=metadata)
-        os.replace(aside, path)
     except OSError as error:
-        raise InputError(
-            f"--picture={path} cannot be written: {error.strerror}"
-        ) from None
-    finally:  # nothing is left of it after the renaming
-        with contextlib.suppress(OSError):
-            aside.unlink()
+        raise files.unwritable(path, error) from None
 
 
 def _draw_bars(axes, row, colours):

@@ -11,13 +11,12 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import os
 import zipfile
 
 import numpy as np
 import tensorflow as tf
 
-from tfwstal import inference
+from tfwstal import files, inference
 from tfwstal.data import batches
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
@@ -46,10 +45,9 @@ class HeldOutOutputs:
 
     def save(self, path):
         """Writes an .npz file aside and renames it, so it is always whole."""
-        aside = path.with_name(f".{path.name}.incomplete")
-        with open(aside, "wb") as file:
+        name = f".{path.name}.incomplete"
+        with files.replacing(path, name) as aside, open(aside, "wb") as file:
             np.savez(file, **dataclasses.asdict(self))
-        os.replace(aside, path)
 
     @classmethod
     def load(cls, path):

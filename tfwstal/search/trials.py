@@ -6,12 +6,11 @@ that is killed at any moment goes on from there.
 
 import hashlib
 import json
-import os
 import pathlib
 import statistics
 
+from tfwstal import files
 from tfwstal.config import Config
-from tfwstal.data import activitynet
 from tfwstal.errors import InputError
 from tfwstal.training import run_folder
 
@@ -78,13 +77,11 @@ class TuneFolder:
             f"# Average mAP {mean:.2f} +- {sd:.2f} % (sd over the folds of "
             "the training videos).\n# Goes after a recipe.\n"
         ) + "".join(f"--{name}={value}\n" for name, value in values.items())
-        aside = self.path / f".{BEST}.incomplete"
-        aside.write_text(content, encoding="utf-8")
-        os.replace(aside, self.path / BEST)
+        files.write(self.path / BEST, content)
         self._write(best=best)
 
     def _write(self, best=None):
-        activitynet.write_json_atomically(
+        files.write_json(
             self._results,
             {
                 "search": self._search,

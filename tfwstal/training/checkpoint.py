@@ -19,7 +19,7 @@ import zlib
 import keras
 import numpy as np
 
-from tfwstal import keras_versions
+from tfwstal import files, keras_versions
 from tfwstal.errors import InputError, Terminated
 from tfwstal.training import run_folder
 from tfwstal.training.workers import Workers
@@ -196,16 +196,13 @@ def _read(path):
 
 def _write(path, content):
     """Writes a dict of arrays; the old file stays until the new is whole."""
-    aside = path.with_name(f"incomplete-{path.name}")
     try:
-        with open(aside, "wb") as file:
-            _write_arrays(file, content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
+        with files.replacing(path, f"incomplete-{path.name}") as aside:
+            with open(aside, "wb") as file:
+                _write_arrays(file, content)
+                file.flush()
+                os.fsync(file.fileno())
     except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
         raise InputError(
             f"{path} cannot be written ({error.strerror}); make room and give "
             "the same command again: it goes on from the last checkpoint"

@@ -2,7 +2,6 @@
 
 import contextlib
 import fcntl
-import os
 import pathlib
 import shutil
 import zipfile
@@ -13,6 +12,7 @@ import numpy as np
 
 from tfwstal import (
     TwoStreamLocalizer,  # noqa: F401  (registers the model with Keras)
+    files,
     keras_versions,
 )
 from tfwstal.errors import InputError
@@ -202,18 +202,22 @@ def save_model(model, run_dir):
         "the training has diverged (a weight is no number any more); lower "
         "--learning_rate or look at the features",
     )
-    aside = pathlib.Path(run_dir) / f"incomplete-{MODEL}"
+    path = pathlib.Path(run_dir) / MODEL
     try:
-        model.save(aside)
-        os.replace(aside, aside.with_name(MODEL))
+        with files.replacing(path, f"incomplete-{MODEL}") as aside:
+            model.save(aside)
     except OSError as error:
         raise InputError(
-            f"{aside.with_name(MODEL)} cannot be written ({error.strerror}); "
+            f"{path} cannot be written ({error.strerror}); "
             "make room and give the same command again: it goes on from the "
             "last checkpoint"
         ) from None
-    finally:  # nothing is left of it after the renaming
-        aside.unlink(missing_ok=True)
+
+
+def files_of(run_dir):
+    """Paths of the files of a run that other commands read; [] for ""."""
+    names = (MODEL, FLAGS, CLASSES, CHECKPOINT)
+    return [pathlib.Path(run_dir) / name for name in names] if run_dir else []
 
 
 def load(run_dir):
