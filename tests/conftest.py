@@ -62,17 +62,10 @@ def random_model(
 ):
     """A model whose every weight, biases too, is random and of size one.
 
-    Unless the arguments say otherwise its branches have classifiers of their
-    own, z depends on the attention and labels are as printed.
-    `loss_weights` are the five of Eq. 8.
+    `loss_weights` are the five of Eq. 8; all else is as in a new model, unless
+    the arguments say otherwise.
     """
     arguments |= dict(zip(LAMBDAS, loss_weights, strict=bool(loss_weights)))
-    arguments = {
-        "classifier": "own",
-        "activation": "weighted",
-        "labels": "multi_hot",
-        **arguments,
-    }
     model = tfwstal.TwoStreamLocalizer(num_classes, feature_dim, **arguments)
     rng = np.random.default_rng(seed)
     for weight in model.weights:

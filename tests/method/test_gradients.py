@@ -17,40 +17,53 @@ LENGTHS = [17, 8, 1]
 LOSS_WEIGHTS = (0.5, 0.2, 0.3, 0.4, 0.6)
 # The oracle has no float32 noise, so that the step can be small.
 STEP = 1e-5
+OWN = {"classifier": "own"}
+WEIGHTED = {"activation": "weighted"}
 CASES = [
     {},
-    {"attention": "sigmoid", "guide_reduction": "sum", "kernel_size": 4},
-    {"classifier": "shared", "sigma": (3, 1, 4)},
-    {"branches": "attention", "labels": "normalized"},
-    {"classifier": "shared", "activation": "plain"},
-    {"branches": "mil", "guide_detach": True, "residual": False},
+    {**OWN, **WEIGHTED, "labels": "multi_hot"},
+    {**OWN, "attention": "sigmoid", "guide_reduction": "sum", "kernel_size": 4},
+    {**WEIGHTED, "sigma": (3, 1, 4), "labels": "multi_hot"},
+    {**OWN, **WEIGHTED, "branches": "attention"},
+    {"branches": "attention", "guide_detach": True},
+    {
+        **OWN,
+        **WEIGHTED,
+        "branches": "mil",
+        "guide_detach": True,
+        "residual": False,
+    },
 ]
 
 
-def reached(arguments):
+def reached(options):
     """The weights, and the features, that each term depends on."""
     embedding = {"features", "conv_kernel", "conv_bias"}
     attention = {"attention_kernel", "attention_bias"}
-    pooled = {"pooled_kernel", "pooled_bias"}
     own = {"class_kernel", "class_bias"}
+    pooled = {"pooled_kernel", "pooled_bias"}
+    if options.classifier == "shared":
+        pooled = own
     branch = {"both": pooled | own, "attention": pooled, "mil": own}
-    scores = embedding | attention | branch[arguments.get("branches", "both")]
+    scores = embedding | attention | branch[options.branches]
     # Which centroid is near is a choice, so that what only makes it, the
     # attention and the classifiers, has no gradient.
     semantic = embedding | {"centroids"}
     guide = embedding | attention | own
+    if options.guide_detach and options.activation == "plain":
+        guide -= attention
     terms = dict.fromkeys(("cls_fg", "cls_ct", "cls_bg"), scores)
     terms |= {"smt": semantic, "gui": guide}
     return {**terms, "total": scores | semantic | guide}
 
 
-def oracle(point, labels, arguments, held_attention=None):
+def oracle(point, labels, options, held_attention=None):
     """The batch's mean of each term and of the total, in float64.
 
     Args:
         point: features [B, T, D] and weights, under the names of `reached`.
         labels: [B, C].
-        arguments: of the model.
+        options: the model's.
         held_attention: foreground attention of each video that Eq. 7 sees
             in place of the point's own.
     """
@@ -59,18 +72,18 @@ def oracle(point, labels, arguments, held_attention=None):
         video = reference.forward(
             point["features"][row, :length],
             point,
-            attention=arguments.get("attention", "softmax"),
-            sigma=arguments.get("sigma", (8, 2, 2)),
-            branches=arguments.get("branches", "both"),
-            residual=arguments.get("residual", True),
-            z=arguments.get("activation", "weighted"),
+            attention=options.attention,
+            sigma=options.sigma,
+            branches=options.branches,
+            residual=options.residual,
+            z=options.activation,
         )
         terms = reference.loss_terms(
             video,
             np.flatnonzero(labels[row]) + 1,
             point["centroids"],
-            labels=arguments.get("labels", "multi_hot"),
-            reduction=arguments.get("guide_reduction", "mean"),
+            labels=options.labels,
+            reduction=options.guide_reduction,
             guiding_attention=held_attention and held_attention[row],
         )
         weights = dict(zip(TERMS, LOSS_WEIGHTS, strict=True))
@@ -134,19 +147,20 @@ def test_every_gradient_is_the_oracles_slope(arguments, seed):
         "features": inputs["features"].astype(np.float64),
         **reference_weights(model),
     }
+    options = model.options
     held = None
-    if arguments.get("guide_detach"):
+    if options.guide_detach:
         held = [
             reference.forward(
                 point["features"][row, :length],
                 point,
-                residual=arguments["residual"],
+                residual=options.residual,
             )["attention"][:, 0]
             for row, length in enumerate(LENGTHS)
         ]
     gradients = library_gradients(model, inputs, labels)
-    expected_reach = reached(arguments)
-    shared = arguments.get("classifier") == "shared"
+    expected_reach = reached(options)
+    shared = options.classifier == "shared"
     rng = np.random.default_rng(seed)
     for name in point:
         if shared and name.startswith("pooled"):
@@ -161,7 +175,7 @@ def test_every_gradient_is_the_oracles_slope(arguments, seed):
                 point,
                 moved,
                 direction,
-                lambda at: oracle(at, labels, arguments, held),
+                lambda at: oracle(at, labels, options, held),
                 step,
             )
             for step in (STEP, STEP / 4)
@@ -204,7 +218,9 @@ def test_every_trainable_weight_gets_a_gradient(classifier):
 def test_idle_branch_gets_a_gradient_of_zero(branches, idle):
     # Zero and not None, of which optimizers would complain.
     model = random_model(
-        branches=branches, loss_weights=(1.0, 0.1, 0.1, 0.0, 0.0)
+        classifier="own",
+        branches=branches,
+        loss_weights=(1.0, 0.1, 0.1, 0.0, 0.0),
     )
     model.compile(optimizer="sgd")
     inputs, labels = random_batch([1, 7, 8, 30])

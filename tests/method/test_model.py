@@ -25,18 +25,18 @@ PER_SNIPPET = (
 )
 LENGTHS = [1, 7, 8, 30]
 LOSS_WEIGHTS = (0.5, 0.2, 0.3, 0.4, 0.6)
-# Every argument at a value that is not `random_model`'s.
+# Every argument at a value that is not its default.
 OTHERS = {
     "kernel_size": 5,
     "embedding_dropout": 0.1,
     "residual": False,
     "dropout": 0.25,
     "attention": "sigmoid",
-    "classifier": "shared",
+    "classifier": "own",
     "branches": "mil",
-    "activation": "plain",
+    "activation": "weighted",
     "sigma": (4, 3, 2),
-    "labels": "normalized",
+    "labels": "multi_hot",
     "attention_bias": 2.5,
     "lambda_fg": 0.5,
     "lambda_ct": 0.2,
@@ -230,6 +230,15 @@ def test_logged_loss_is_the_mean_over_the_epoch():
     for name in ("loss", *TERMS):
         assert history[name][0] == pytest.approx(expected[name], rel=1e-5)
     assert history["cls_fg"][0] == pytest.approx(float(alone), rel=1e-5)
+
+
+def test_others_are_other_values_of_every_argument():
+    defaults = tfwstal.TwoStreamLocalizer(3, 5).get_config()
+    for name in ("name", "dtype", "trainable", "num_classes", "feature_dim"):
+        defaults.pop(name, None)  # Keras 2.15 leaves some out
+    assert set(defaults) == set(OTHERS)
+    for name, value in OTHERS.items():
+        assert defaults[name] != value, name
 
 
 @pytest.mark.parametrize("arguments", [{}, OTHERS], ids=["default", "other"])

@@ -27,15 +27,47 @@ LENGTHS = [17, 8, 1]
 LOSS_WEIGHTS = (1.0, 0.1, 0.1, 0.5, 0.2)
 RATE = 0.01
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+READINGS = {
+    "default": {},
+    "as printed": {
+        "classifier": "own",
+        "activation": "weighted",
+        "labels": "multi_hot",
+    },
+}
 
 
-def oracle_loss(weights, inputs, labels):
-    """L_all of Eq. 8 of a batch, in float64 loops."""
+def reading_model(reading):
+    """A random model under one of READINGS, without dropout."""
+    return random_model(
+        loss_weights=LOSS_WEIGHTS, dropout=0.0, **READINGS[reading]
+    )
+
+
+def free_weights(weights, options):
+    """The weights that can move by themselves: a shared one stands once."""
+    return {
+        name: value
+        for name, value in weights.items()
+        if options.classifier == "own" or not name.startswith("pooled")
+    }
+
+
+def oracle_loss(weights, inputs, labels, options):
+    """L_all of Eq. 8 of a batch, in float64 loops, of `free_weights`."""
+    for part in ("kernel", "bias"):
+        if options.classifier == "shared":
+            weights = {**weights, f"pooled_{part}": weights[f"class_{part}"]}
     total = 0.0
     for row, length in enumerate(LENGTHS):
-        video = reference.forward(inputs["features"][row, :length], weights)
+        video = reference.forward(
+            inputs["features"][row, :length], weights, z=options.activation
+        )
         terms = reference.loss_terms(
-            video, np.flatnonzero(labels[row]) + 1, weights["centroids"]
+            video,
+            np.flatnonzero(labels[row]) + 1,
+            weights["centroids"],
+            labels=options.labels,
         )
         total += reference.total_loss(
             terms, dict(zip(TERMS, LOSS_WEIGHTS, strict=True))
@@ -43,7 +75,7 @@ def oracle_loss(weights, inputs, labels):
     return total / len(LENGTHS)
 
 
-def oracle_gradients(weights, inputs, labels, step=1e-6):
+def oracle_gradients(weights, inputs, labels, options, step=1e-6):
     """Central differences of `oracle_loss` for every number of every weight."""
     gradients = {}
     for name, value in weights.items():
@@ -54,30 +86,34 @@ def oracle_gradients(weights, inputs, labels, step=1e-6):
                 moved = value.copy()
                 moved[place] += sign
                 ends.append(
-                    oracle_loss({**weights, name: moved}, inputs, labels)
+                    oracle_loss(
+                        {**weights, name: moved}, inputs, labels, options
+                    )
                 )
             gradient[place] = (ends[0] - ends[1]) / (2 * step)
         gradients[name] = gradient
     return gradients
 
 
-@pytest.fixture(scope="module")
-def batch():
-    """A model's weights, a batch, and the oracle's gradients there."""
-    model = random_model(loss_weights=LOSS_WEIGHTS, dropout=0.0)
-    inputs, labels = random_batch(LENGTHS)
-    weights = reference_weights(model)
-    chosen = np.argmax(model(inputs)["class_logits"][0, :17], axis=-1)
+@pytest.fixture(scope="module", params=READINGS)
+def batch(request):
+    """A reading, weights, (inputs, labels), and the oracle's gradients."""
+    model = reading_model(request.param)
+    data = random_batch(LENGTHS)
+    weights = free_weights(reference_weights(model), model.options)
+    chosen = np.argmax(model(data[0])["class_logits"][0, :17], axis=-1)
     assert np.bincount(chosen).max() > 4  # snippets share a centroid
-    return weights, inputs, labels, oracle_gradients(weights, inputs, labels)
+    gradients = oracle_gradients(weights, *data, model.options)
+    assert len(gradients) == len(model.trainable_variables)
+    return request.param, weights, data, gradients
 
 
-def stepped(optimizer, inputs, labels):
+def stepped(reading, optimizer, data):
     """Weights and logs of a model after one training step."""
-    model = random_model(loss_weights=LOSS_WEIGHTS, dropout=0.0)
+    model = reading_model(reading)
     model.compile(optimizer=optimizer)
     model.reset_metrics()  # Keras 2.15 counts them among the weights
-    logs = model.train_step((inputs, labels))
+    logs = model.train_step(data)
     found = {
         name: np.asarray(variable, np.float64)
         for name, variable in weight_variables(model).items()
@@ -86,8 +122,8 @@ def stepped(optimizer, inputs, labels):
 
 
 def test_one_adam_step_of_every_weight_is_the_oracles(batch):
-    weights, inputs, labels, gradients = batch
-    found, _ = stepped(keras.optimizers.Adam(RATE), inputs, labels)
+    reading, weights, data, gradients = batch
+    found, _ = stepped(reading, keras.optimizers.Adam(RATE), data)
     for name, gradient in gradients.items():
         # Kingma and Ba, Algorithm 1, from m = v = 0 at t = 1.
         mean = (1 - BETA_1) * gradient / (1 - BETA_1)
@@ -105,12 +141,12 @@ def test_one_adam_step_of_every_weight_is_the_oracles(batch):
 
 
 def test_gradient_norm_and_clipping_are_the_oracles(batch):
-    weights, inputs, labels, gradients = batch
+    reading, weights, data, gradients = batch
     norm = np.sqrt(sum(np.sum(each**2) for each in gradients.values()))
     most = float(norm / 3)
     # A plain step shows what clipping did to the gradient.
     optimizer = optimizers.make_optimizer("sgd", RATE, clip_norm=most)
-    found, logs = stepped(optimizer, inputs, labels)
+    found, logs = stepped(reading, optimizer, data)
     assert float(logs["gradient_norm"]) == pytest.approx(norm, rel=1e-4)
     for name, gradient in gradients.items():
         moved = found[name].reshape(gradient.shape) - weights[name]
