@@ -2,14 +2,14 @@
 
 Arguments are sizes, steps a turn, precision and "eager" or "compiled"; one
 turn for every line on standard input, answered by the last loss. The first
-line out has the versions. Needs PyTorch alone; compiling needs a C compiler
+line out has the versions. Needs PyTorch and NumPy; compiling needs a C compiler
 where it runs on the CPU.
 """
 
 import sys
 
 import torch
-from training_step_torch import Network, loss_of
+from training_step_torch import Adam, Network, loss_of
 
 
 def main():
@@ -24,9 +24,7 @@ def main():
     # Benchmarking its convolutions is what one does who wants them fast.
     torch.backends.cudnn.benchmark = True
     network = Network(features, classes).to(device)
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=1e-4, fused=device == "cuda"
-    )
+    optimizer = Adam(network.parameters(), fused=device == "cuda")
     loss_function = torch.compile(loss_of) if mode == "compiled" else loss_of
     f = torch.rand(batch, snippets, features, device=device)
     actions = torch.zeros(batch, classes, device=device)

@@ -9,6 +9,11 @@ padding.
 GFLOP/s counts the convolution of the residual block alone: 2 B T k D D
 floating-point operations forward and as many for the gradient of its weights.
 The gradient of its input is not needed, because features are frozen.
+
+    python -m benchmarks.training_step --torch_python=PYTHON --check
+
+measures nothing and says how far one step in PyTorch is from ours, from the
+same weights and batch, without dropout.
 """
 
 import argparse
@@ -21,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfwstal
+from benchmarks import training_step_check
 from benchmarks.turns import take_turns
 
 _KERNEL_SIZE = 3
@@ -29,6 +35,14 @@ _KERNEL_SIZE = 3
 def main():
     """Measures and prints the table."""
     arguments = _arguments()
+    if arguments.check:
+        sizes = ("batch", "snippets", "features", "classes")
+        return training_step_check.report(
+            training_step_check.differences(
+                arguments.torch_python,
+                **{size: getattr(arguments, size) for size in sizes},
+            )
+        )
     tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     steps = {"XLA off": tensorflow_step(arguments, xla=False)}
     if not arguments.no_xla:
@@ -112,7 +126,13 @@ def _arguments():
     parser.add_argument(
         "--torch_python", help="interpreter that can import torch"
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--check", action="store_true", help="compare the steps, then done"
+    )
+    arguments = parser.parse_args()
+    if arguments.check and not arguments.torch_python:
+        parser.error("--check needs --torch_python")
+    return arguments
 
 
 if __name__ == "__main__":
