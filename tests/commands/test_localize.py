@@ -69,6 +69,7 @@ def test_one_video_from_npy_is_answered_as_from_records(
                 detections=str(tmp_path / f"{len(paths)}.json"),
             )
         )
+        assert len(whole["test_33"]) > 0
         (one,) = json.loads((tmp_path / f"{len(paths)}.json").read_text())[
             "results"
         ].values()
@@ -93,6 +94,7 @@ def test_seconds_follow_from_frame_rate_and_step(run_dir, tmp_path):
         )
         found = json.loads(out.read_text())["results"]["v"]
         ends[fps, step] = np.array([each["segment"] for each in found])
+    assert len(ends[25.0, 16]) > 0
     np.testing.assert_allclose(ends[50.0, 16], ends[25.0, 16] / 2, rtol=1e-5)
     np.testing.assert_allclose(ends[25.0, 32], ends[25.0, 16] * 2, rtol=1e-5)
 

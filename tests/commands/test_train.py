@@ -119,6 +119,7 @@ def test_centroids_start_as_class_means_or_uniform(records, tmp_path):
             np.testing.assert_array_equal(centroids, means)
         else:
             assert (centroids >= 0).all() and (centroids <= 1).all()
+            assert centroids.std() > 0.1  # of a uniform draw it is 0.29
 
 
 def test_padded_and_static_batches_train_alike(records, tmp_path):
@@ -130,8 +131,12 @@ def test_padded_and_static_batches_train_alike(records, tmp_path):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_repeating_short_videos_trains(records, tmp_path):
-    run(records, tmp_path / "run", epochs=1, upsample_short="repeat")
+def test_repeating_short_videos_trains_on_other_batches(records, tmp_path):
+    losses = [
+        history(run(records, tmp_path / way, epochs=1, upsample_short=way))
+        for way in ("none", "repeat")
+    ]
+    assert losses[0][0]["loss"] != losses[1][0]["loss"]
 
 
 def test_xla_follows_the_device():

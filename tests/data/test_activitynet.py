@@ -404,6 +404,11 @@ ANY_RESULTS = st.fixed_dictionaries(
     suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
 )
 @hypothesis.given(content=ANY_JSON | ANY_RESULTS)
+@hypothesis.example(
+    content={
+        "results": {"v": [{"label": "a", "score": 1, "segment": [0, 2.5]}]}
+    }
+)
 def test_any_detections_are_read_or_refused(tmp_path, content):
     path = _write(tmp_path / "det.json", json.dumps(content))
     try:

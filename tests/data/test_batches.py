@@ -102,14 +102,25 @@ def test_batches_pad_to_their_longest_or_to_the_static_length(records):
 
 
 def test_labels_belong_to_their_video(records):
-    two = random_record("train_two", 30, (1, 3)).features
-    for inputs, actions in batches(records, num_snippets=30):
+    lengths = [1, 3, 12, 25, 40, 7, 18]  # of conftest.records
+    labels = {
+        snippet.tobytes(): [1 + i % 3]
+        for i, n in enumerate(lengths)
+        for snippet in random_record(f"train_{n}", n).features
+    }
+    two = random_record("train_two", 30).features
+    labels |= {snippet.tobytes(): [1, 3] for snippet in two}
+    seen = 0
+    for inputs, actions in batches(records):
         for features, n, hot in zip(
             inputs["features"], inputs["num_snippets"], actions, strict=True
         ):
-            assert hot.sum() == (
-                2 if n == 30 and (features == two).all() else 1
-            )
+            for snippet in features[:n]:
+                assert labels[snippet.tobytes()] == list(
+                    np.flatnonzero(hot) + 1
+                )
+            seen += 1
+    assert seen == 2 * 8  # epochs, videos
 
 
 def test_order_and_draws_follow_from_seed_and_epoch(records):

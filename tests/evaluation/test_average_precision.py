@@ -391,6 +391,7 @@ def test_chunks_of_pairs_change_nothing(monkeypatch, protocol):
     ambiguous = [("v", 3, 6), ("v", 20, 22)]
     flags = ((0.1, 0.5), protocol, ambiguous)
     whole = _evaluate(truth, found, *flags)
+    assert 0 < whole.ap.min() and whole.ap.max() < 1
     for size in (1, 100):  # less than one row's pairs, and a few rows'
         monkeypatch.setattr(
             "tfwstal.evaluation.average_precision.matching._CHUNK", size

@@ -272,6 +272,7 @@ class TestInterpolation:
             np.array([0.1, 0.9], np.float32),
             samples_per_snippet=10,
         )
+        assert found
         for _, _, start, end in found:
             assert (start + end) / 2 == pytest.approx(2.5, abs=1e-5)
             assert start != round(start)  # finer than snippets

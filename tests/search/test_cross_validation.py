@@ -63,6 +63,7 @@ def test_a_fold_is_scored_as_localize_and_evaluate_score_it(records):
     outputs = cross_validation.held_out_outputs(model, info, records, truth)
     assert sorted(outputs.video_ids) == sorted(truth)
 
+    scores = []
     for changes in ({}, {"alpha": 0.4, "beta": 1.0}, {"eta": (0.02,)}):
         settings = dataclasses.replace(SETTINGS, **changes)
         detector = inference.make_detector(model, settings)
@@ -93,7 +94,8 @@ def test_a_fold_is_scored_as_localize_and_evaluate_score_it(records):
             outputs, truth, settings, (0.3, 0.5)
         )
         assert score == pytest.approx(expected, abs=1e-6)
-        assert score > 0 or changes
+        scores.append(score)
+    assert min(scores) > 0
 
 
 def test_outputs_are_the_same_after_saving(records, tmp_path):

@@ -117,6 +117,7 @@ def test_records_go_as_bytes(models, served, transport):
             examples=tf.constant(records)
         )
     )
+    assert min(map(len, expected)) > 0
     with connection.connect(served.address(transport), transport) as asked:
         assert asked.localize_records(records) == expected
 

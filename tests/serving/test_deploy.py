@@ -173,7 +173,9 @@ def test_the_files_that_add_only_add():
 
 
 def test_ports_are_closed_to_the_network_by_default():
-    for port in compose("docker-compose.yml")["ports"]:
+    ports = compose("docker-compose.yml")["ports"]
+    assert len(ports) == 2  # gRPC and REST
+    for port in ports:
         assert port.startswith("${BIND:-127.0.0.1}:")
 
 

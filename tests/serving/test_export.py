@@ -98,6 +98,7 @@ def test_records_in_one_batch_are_answered_as_alone(signatures):
         for length in LENGTHS
     ]
     together = signatures["serving_default"](examples=tf.constant(records))
+    assert (together["num_detections"].numpy() > 0).all()
     for row, record in enumerate(records):
         alone = signatures["serving_default"](examples=tf.constant([record]))
         for name, value in alone.items():
@@ -115,6 +116,7 @@ def test_records_bring_their_own_frame_rate(signatures):
         features=tf.constant(plain.features[np.newaxis]),
         num_snippets=tf.constant([30]),
     )
+    assert int(served["num_detections"][0]) > 0
     double = dataclasses.replace(plain, fps=50.0)
     parsed = signatures["serving_default"](
         examples=tf.constant([record_format.encode(double)])

@@ -36,6 +36,8 @@ def exported(tmp_path_factory):
     }
     served = ServedModel(path)
     answers = {name: served(name, **requests[name]) for name in requests}
+    for name in ("serving_default", "features"):
+        assert (answers[name]["num_detections"] > 0).all()
     yield path, requests, answers, served
     served.close()
 

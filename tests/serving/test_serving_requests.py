@@ -112,6 +112,7 @@ def test_bad_arrays(served, signature, case):
 
 def test_padding_may_hold_anything(served):
     plain = served("features", **arrays())
+    assert (plain["num_detections"] > 0).all()
     nan = served("features", **with_value(np.nan, 3))
     for name, value in plain.items():
         np.testing.assert_array_equal(nan[name], value)
@@ -264,6 +265,8 @@ def test_random_malformed_requests_between_good_ones(served):
     examples = np.array([record()], object)
     expected = served("features", **good)
     expected_of_record = served("serving_default", examples=examples)
+    for answer in (expected, expected_of_record):
+        assert (answer["num_detections"] > 0).all()
     refused = 0
     for number in range(MALFORMED):
         try:

@@ -424,6 +424,7 @@ def test_real_features(shared_data, tmp_path):
     assert row["expected_snippets"] == pytest.approx(169.8 * 25 / 16)
     assert len(found(report, "without_annotation")) == 16
     others = set(report["findings"]) - {"without_annotation"}
+    assert len(others) > 3
     assert not any(found(report, kind) for kind in others)
 
 
