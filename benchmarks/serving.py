@@ -33,9 +33,9 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 import tfwstal
-from tfwstal import export
 from tfwstal.config import Config
 from tfwstal.data import record
+from tfwstal.serving import saved_model
 
 _SERVER = """
 import sys
@@ -105,7 +105,7 @@ def _export(path, sizes):
     kernel, bias = model.classifier.get_weights()
     kernel *= 8 / (kernel.std() * np.sqrt(sizes.features / 3))
     model.classifier.set_weights([kernel, bias])
-    export.export(
+    saved_model.export(
         model,
         [f"class {index}" for index in range(sizes.classes)],
         Config().localization_settings(),

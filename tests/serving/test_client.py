@@ -22,7 +22,7 @@ from tfwstal.config import Config
 from tfwstal.data import activitynet, record
 from tfwstal.errors import InputError
 from tfwstal.method.options import LocalizationSettings
-from tfwstal.serving import connection, rest_transport, selftest
+from tfwstal.serving import connection, rest_transport, saved_model, selftest
 from tfwstal.serving.target import ServerError, Target
 from tfwstal.training import run_folder
 
@@ -38,7 +38,7 @@ def models(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
     for version, width in ((1, 5), (2, 5), (3, 6)):
         model = random_model(feature_dim=width, seed=version)
-        export.export(model, CLASSES, SETTINGS, 0.64, base / str(version))
+        saved_model.export(model, CLASSES, SETTINGS, 0.64, base / str(version))
     return base
 
 

@@ -20,10 +20,9 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from tests.conftest import ROOT, random_model
 from tests.serving.model_server import ModelServer
-from tfwstal import export
 from tfwstal.config import Config
 from tfwstal.method.options import LocalizationSettings
-from tfwstal.serving import connection
+from tfwstal.serving import connection, saved_model
 
 DEPLOY = ROOT / "deploy"
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")
@@ -201,7 +200,7 @@ def test_every_flag_of_the_client_on_the_page_exists():
 def test_the_requests_of_the_page_are_answered(tmp_path):
     settings = LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40)
     model = random_model(feature_dim=2)  # two numbers a snippet, as there
-    export.export(model, "abc", settings, 0.64, tmp_path / "1")
+    saved_model.export(model, "abc", settings, 0.64, tmp_path / "1")
     requests = re.findall(r"(/v1/\S+) -d '(.*?)'", README, re.DOTALL)
     assert len(requests) == 2
     found = []
@@ -222,7 +221,7 @@ def models(tmp_path_factory):
     settings = LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40)
     for version in (7, 8):
         model = random_model(feature_dim=5, seed=version)
-        export.export(model, "abc", settings, 0.64, base / str(version))
+        saved_model.export(model, "abc", settings, 0.64, base / str(version))
     return base
 
 

@@ -12,6 +12,7 @@ from tfwstal.config import Config
 from tfwstal.data import record as record_format
 from tfwstal.errors import InputError
 from tfwstal.method.options import LocalizationSettings
+from tfwstal.serving import saved_model
 from tfwstal.training import run_folder
 
 CLASSES = ("a", "b", "c")
@@ -24,7 +25,7 @@ def exported(tmp_path_factory):
     """A model and the folder of its SavedModel."""
     model = random_model(num_classes=3, feature_dim=5)
     path = tmp_path_factory.mktemp("export") / "1"
-    export.export(model, CLASSES, SETTINGS, 0.64, path)
+    saved_model.export(model, CLASSES, SETTINGS, 0.64, path)
     return model, path
 
 
@@ -34,7 +35,7 @@ def signatures(exported):
 
 
 def test_signatures_have_the_documented_names_and_free_lengths(signatures):
-    assert set(signatures) >= {"serving_default", "features", "activations"}
+    assert set(signatures) == {"serving_default", "features", "activations"}
     inputs = {
         name: {
             key: (spec.shape.as_list(), spec.dtype)
@@ -59,6 +60,7 @@ def test_signatures_have_the_documented_names_and_free_lengths(signatures):
         "class_indices",
         "scores",
         "num_detections",
+        "seconds_per_snippet",
     }
     assert set(signatures["serving_default"].structured_outputs) == segments
     assert set(signatures["features"].structured_outputs) == segments
@@ -124,6 +126,9 @@ def test_records_bring_their_own_frame_rate(signatures):
     np.testing.assert_allclose(
         parsed["segments"], served["segments"] / 2, rtol=1e-6
     )
+    # An answer states the time scale that it used.
+    assert served["seconds_per_snippet"].numpy() == [np.float32(0.64)]
+    assert parsed["seconds_per_snippet"].numpy() == [np.float32(0.32)]
 
 
 def test_activations_are_the_models(exported, signatures):
@@ -166,7 +171,7 @@ def test_versions_count_up_and_nothing_half_written_stays(tmp_path, capsys):
     export.main(config)
     (base / "7").mkdir()
     export.main(config)
-    assert sorted(path.name for path in base.iterdir()) == ["1", "7", "8"]
+    assert sorted(path.name for path in base.glob("[!.]*")) == ["1", "7", "8"]
     assert (base / "8" / "saved_model.pb").is_file()
     assert "version 8" in capsys.readouterr().out
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 
 from tests.conftest import ROOT, random_batch, random_model, random_record
 from tests.serving.serving_session import ServedModel
-from tfwstal import export
 from tfwstal.data import record as record_format
 from tfwstal.method.options import LocalizationSettings
+from tfwstal.serving import saved_model
 
 CLASSES = ("a", "b", "c")
 SETTINGS = LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40)
@@ -25,14 +25,13 @@ COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 def exported(tmp_path_factory):
     """The SavedModel's folder, a request for each signature, the answers."""
     path = tmp_path_factory.mktemp("alone") / "1"
-    export.export(random_model(), CLASSES, SETTINGS, 0.64, path)
+    saved_model.export(random_model(), CLASSES, SETTINGS, 0.64, path)
     arrays, _ = random_batch([1, 60, 7, 33])
     record = record_format.encode(random_record("v", 60))
     requests = {
         "serving_default": {"examples": np.array([record], object)},
         "features": arrays,
         "activations": arrays,
-        "parameters": {"names": np.array([b"alpha"], object)},
     }
     served = ServedModel(path)
     answers = {name: served(name, **requests[name]) for name in requests}

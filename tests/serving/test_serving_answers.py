@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from tests.conftest import random_model, random_record, weight_variables
 from tests.serving.serving_session import ServedModel
-from tfwstal import export, inference
+from tfwstal import inference
 from tfwstal.data import record
 from tfwstal.method.options import LocalizationSettings
+from tfwstal.serving import saved_model
 
 CLASSES = ("a", "b", "c")
 WIDTH = 16
@@ -41,7 +42,7 @@ def model():
 @pytest.fixture(scope="module")
 def served(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("answers") / "1"
-    export.export(
+    saved_model.export(
         model, CLASSES, SETTINGS, record.time_scale(FPS, FRAMES), path
     )
     served = ServedModel(path)
@@ -188,7 +189,7 @@ def test_wide_features_in_a_batch_are_answered_as_alone(tmp_path):
     for layer in (wide.classifier, wide.attention.scores):
         layer.kernel.assign(30.0 * layer.kernel)
     classes = [f"class {i}" for i in range(20)]
-    export.export(wide, classes, settings, 0.64, tmp_path / "1")
+    saved_model.export(wide, classes, settings, 0.64, tmp_path / "1")
     served = ServedModel(tmp_path / "1")
     rng = np.random.default_rng(1)
     lengths = np.array([1, 7, 150, 33], np.int32)

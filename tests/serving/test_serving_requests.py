@@ -9,10 +9,9 @@ import tensorflow as tf
 
 from tests.conftest import random_batch, random_model, random_record
 from tests.serving.serving_session import ServedModel
-from tfwstal import export
 from tfwstal.data import record as record_format
 from tfwstal.method.options import LocalizationSettings
-from tfwstal.serving import request_checks
+from tfwstal.serving import request_checks, saved_model
 
 WIDTH = 5
 LIMIT = 500
@@ -24,7 +23,7 @@ REPEATED = 600
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     path = tmp_path_factory.mktemp("requests") / "1"
-    export.export(
+    saved_model.export(
         random_model(feature_dim=WIDTH),
         ("a", "b", "c"),
         LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40),
@@ -222,11 +221,6 @@ def test_bad_records(served, case):
 def test_bad_examples(served, examples, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         served("serving_default", examples=examples)
-
-
-def test_an_unknown_parameter(served):
-    with pytest.raises(tf.errors.InvalidArgumentError, match="unknown.*gamma"):
-        served("parameters", names=np.array([b"alpha", b"gamma"], object))
 
 
 def random_arrays(rng):

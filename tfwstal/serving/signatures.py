@@ -2,12 +2,11 @@
 
     serving_default  examples: serialized records [B] -> segments
     features         features [B, T, D], num_snippets [B] -> segments
-    activations      the same -> attention, activation, video_scores
-    parameters       names [P] -> values [P], how segments are found
+    activations      the same inputs -> attention, activation, video_scores
 
-Every video is cut to its own snippets and goes through the model by itself, as
-in `inference.make_detector`: alone or in a batch, as a record or as an
-array, it is the same computation.
+Each video is cut to its own snippets and passes through the model by itself,
+as in `inference.make_detector`. The computation is the same alone or in a
+batch, as a record or as an array.
 """
 
 import dataclasses
@@ -16,13 +15,13 @@ import tensorflow as tf
 
 from tfwstal import inference
 from tfwstal.data import record as record_format
-from tfwstal.method.options import LocalizationSettings, to_text
+from tfwstal.method.options import LocalizationSettings
 from tfwstal.serving import request_checks
 
 
 @dataclasses.dataclass(frozen=True)
 class ServingSettings:
-    """What is fixed in the graph.
+    """Constants of the graph.
 
     Attributes:
         classes: action names.
@@ -37,16 +36,6 @@ class ServingSettings:
     seconds_per_snippet: float
     max_snippets: int = request_checks.MAX_SNIPPETS
 
-    def parameters(self):
-        """Each parameter's value by name, localization's under its flag's."""
-        return {
-            **dataclasses.asdict(self.localization),
-            "seconds_per_snippet": self.seconds_per_snippet,
-            "max_snippets": self.max_snippets,
-            "max_videos": request_checks.MAX_VIDEOS,
-            "classes": self.classes,
-        }
-
 
 def build(model, settings):
     """The module to save and its signatures.
@@ -56,15 +45,14 @@ def build(model, settings):
         settings: ServingSettings.
 
     Returns:
-        tf.Module that holds the weights once, and dict of concrete functions.
+        tf.Module that holds each weight once, and a dict of concrete functions.
     """
     signatures = {
         "serving_default": _examples_signature(model, settings),
         **_arrays_signatures(model, settings),
-        "parameters": _parameters_signature(settings),
     }
     module = tf.Module()
-    # Those of the graph and no others: detection needs neither the centroids
+    # The variables that the graph reads. Detection needs neither the centroids
     # nor the metrics.
     module.weights = list(
         {
@@ -73,7 +61,6 @@ def build(model, settings):
             for variable in signature.variables
         }.values()
     )
-    module.parameters = _parameters_in_sight(settings)
     return module, signatures
 
 
@@ -85,22 +72,23 @@ def _examples_signature(model, settings):
             model.feature_dim,
         )
         outputs = _checked_outputs(model, record["features"], row, settings)
-        return inference.localize_alone(
-            outputs, record["seconds_per_snippet"], settings.localization
-        )
+        scale = record["seconds_per_snippet"]
+        found = inference.localize_alone(outputs, scale, settings.localization)
+        return {**found, "seconds_per_snippet": scale}
 
     @tf.function(
         input_signature=[tf.TensorSpec([None], tf.string, "examples")],
-        autograph=False,  # there is no Python control flow to look for
+        autograph=False,  # no Python control flow depends on tensors
     )
     def serve_examples(examples):
         examples = request_checks.checked_examples(examples)
         found = tf.map_fn(
             one_video,
             {"example": examples, "row": tf.range(tf.size(examples))},
-            fn_output_signature=inference.detections_spec(
-                settings.localization
-            ),
+            fn_output_signature={
+                **inference.detections_spec(settings.localization),
+                "seconds_per_snippet": tf.TensorSpec([], tf.float32),
+            },
         )
         return _with_labels(found, settings)
 
@@ -129,17 +117,17 @@ def _arrays_signatures(model, settings):
 
     @tf.function(input_signature=arrays, autograph=False)
     def serve_features(features, num_snippets):
+        scale = tf.constant(settings.seconds_per_snippet, tf.float32)
         found = tf.map_fn(
             lambda video: inference.localize_alone(
-                outputs_of(video),
-                tf.constant(settings.seconds_per_snippet, tf.float32),
-                settings.localization,
+                outputs_of(video), scale, settings.localization
             ),
             batch(features, num_snippets),
             fn_output_signature=inference.detections_spec(
                 settings.localization
             ),
         )
+        found["seconds_per_snippet"] = tf.fill(tf.shape(num_snippets), scale)
         return _with_labels(found, settings)
 
     @tf.function(input_signature=arrays, autograph=False)
@@ -178,47 +166,6 @@ def _checked_outputs(model, features, row, settings):
 
 
 def _with_labels(found, settings):
-    # Past num_detections the class index is 0, whose name is empty.
+    # Past num_detections the class index is 0; its name is empty.
     names = tf.constant(["", *settings.classes])
     return {**found, "labels": tf.gather(names, found["class_indices"])}
-
-
-def _parameters_signature(settings):
-    """Answers a client that asks a server how it was exported."""
-    texts = {
-        name: "\n".join(value) if name == "classes" else to_text(value)
-        for name, value in settings.parameters().items()
-    }
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "names")])
-    def serve_parameters(names):
-        matches = tf.expand_dims(names, -1) == tf.constant(list(texts))
-        known = tf.reduce_any(matches, axis=-1)
-        matches = request_checks.require(
-            matches,
-            tf.reduce_all(known),
-            f"parameters are {', '.join(texts)}; unknown:",
-            tf.boolean_mask(names, ~known),
-        )
-        return {
-            "values": tf.gather(
-                tf.constant(list(texts.values())), tf.argmax(matches, axis=-1)
-            )
-        }
-
-    return serve_parameters.get_concrete_function()
-
-
-def _parameters_in_sight(settings):
-    """A function whose only purpose is to be listed.
-
-    `saved_model_cli show --all` prints the Python arguments that a saved
-    function was traced with: the one place there where values can stand.
-    """
-
-    @tf.function
-    def parameters(values):
-        return tf.size(list(values))
-
-    parameters.get_concrete_function(settings.parameters())
-    return parameters
