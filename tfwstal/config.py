@@ -24,7 +24,7 @@ _COMMANDS = {
     RunOptions: ("train",),
     LocalizationSettings: ("train", "tune", "localize", "export", "visualize"),
 }
-_MORE_COMMANDS = {"seed": ("synthesize",), "precision": ("export",)}
+_MORE_COMMANDS = {"seed": ("synthesize",)}
 
 
 def _flag(
@@ -92,8 +92,8 @@ class Config(ModelOptions, TrainingOptions, RunOptions, LocalizationSettings):
     )
     data_dir: str = _flag(
         "",
-        ("train", "tune", "localize", "export", "visualize", "inspect"),
-        "Folder that convert wrote. Export tries --precision=float16 on it.",
+        ("train", "tune", "localize", "visualize", "inspect"),
+        "Folder that convert wrote.",
     )
     run_dir: str = _flag(
         "",
@@ -250,7 +250,7 @@ class Config(ModelOptions, TrainingOptions, RunOptions, LocalizationSettings):
     # === Localizing ===
     split: str = _flag(
         "test",
-        ("train", "localize", "export", "visualize"),
+        ("train", "localize", "visualize"),
         "Split to localize.",
     )
 

@@ -5,8 +5,6 @@ tensorflow-addons reached its end of life in 2024 and imports with TensorFlow
 have.
 """
 
-import contextlib
-
 import keras
 import tensorflow as tf
 
@@ -99,28 +97,3 @@ def training_variables(model):
     for metric in model.metrics:
         variables += metric.variables
     return list({id(variable): variable for variable in variables}.values())
-
-
-@contextlib.contextmanager
-def stored_as_float16():
-    """Layers made inside keep weights as float16 and compute in float32.
-
-    Keras's own policies know the reverse alone, mixed_float16.
-    """
-    if KERAS_3:
-        base, module = keras.DTypePolicy, keras.config
-        get, put = module.dtype_policy, module.set_dtype_policy
-    else:
-        base, module = keras.mixed_precision.Policy, keras.mixed_precision
-        get, put = module.global_policy, module.set_global_policy
-
-    class StoredAsFloat16(base):
-        def _parse_name(self, name):
-            return "float32", "float16"  # of computation and of variables
-
-    before = get()
-    put(StoredAsFloat16("float32"))
-    try:
-        yield
-    finally:
-        put(before)

@@ -1,7 +1,6 @@
 """Training in half precision: matrix products alone, and with a scaled loss."""
 
 import csv
-import dataclasses
 
 import keras
 import numpy as np
@@ -11,7 +10,7 @@ import tensorflow as tf
 from tests.conftest import random_batch, random_model
 from tfwstal import inference, keras_versions, train
 from tfwstal.config import Config
-from tfwstal.errors import Diverged, InputError
+from tfwstal.errors import Diverged
 from tfwstal.keras_versions import KERAS_3
 from tfwstal.method.model import TwoStreamLocalizer
 from tfwstal.training import optimizers, run_folder
@@ -149,12 +148,3 @@ def test_gradients_that_overflow_without_a_scale_stop_the_training():
     stop = StopAtNonFinite(lambda epoch, step: ["video"])
     with pytest.raises(Diverged, match="norm of the gradients"):
         model.fit(inputs, actions, verbose=0, callbacks=[stop])
-
-
-def test_float16_is_for_export_alone(records, tmp_path):
-    config = Config(
-        data_dir=str(records), run_dir=str(tmp_path / "run"), epochs=0
-    )
-    with pytest.raises(InputError, match="train with mixed_float16"):
-        train.main(dataclasses.replace(config, precision="float16"))
-    assert not (tmp_path / "run").exists()

@@ -14,7 +14,6 @@ import tensorflow as tf
 from tfwstal import keras_versions
 from tfwstal.data import batches as data_batches
 from tfwstal.data import feature_cache
-from tfwstal.errors import InputError
 from tfwstal.method.model import TwoStreamLocalizer
 from tfwstal.method.options import ModelOptions
 from tfwstal.training import callbacks, checkpoint, optimizers, watch
@@ -68,11 +67,6 @@ def build_model(config, info, videos=None):
 
     With `videos`, to be trained on those alone.
     """
-    if config.precision == "float16":
-        raise InputError(
-            "--precision=float16 is how export stores weights; train with "
-            "mixed_float16, mixed_bfloat16 or float32"
-        )
     keras_versions.check_precision(config.precision)
     steps = data_batches.steps_per_epoch(info, config.batch_size, videos)
     return TwoStreamLocalizer(

@@ -116,11 +116,8 @@ class TrainingOptions(Options):
         "float32",
         "Training computes in float32, or its matrix products in half the "
         "bits (mixed_bfloat16, or mixed_float16 with a scaled loss); weights, "
-        "softmaxes, distances and losses stay in float32. Export stores "
-        "weights as they are or in half the size (float16), reports what that "
-        "changes in the detections on --split of --data_dir if that is there, "
-        "and computes in float32 always.",
-        choices=("float32", "float16", "mixed_bfloat16", "mixed_float16"),
+        "softmaxes, distances and losses stay in float32.",
+        choices=("float32", "mixed_bfloat16", "mixed_float16"),
     )
     deterministic: bool = option(
         False,
