@@ -119,6 +119,16 @@ def _parse_all(flag_values, argv):
         )
 
 
+def warn(message):
+    """Prints one line, `warning: ...`, to standard error.
+
+    Args:
+        message: a sentence, or None, of which nothing is printed.
+    """
+    if message:
+        print("warning:", " ".join(message.split()), file=sys.stderr)
+
+
 def _fail(error):
     """Prints one line and ends the process with status 1."""
     print("error:", " ".join(str(error).split()), file=sys.stderr)

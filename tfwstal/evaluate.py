@@ -19,6 +19,7 @@ from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision, error_analysis
 from tfwstal.evaluation.average_precision.diagnosis import diagnose
 from tfwstal.evaluation.inputs import counted, read_inputs
+from tfwstal.training import collapse
 
 
 def main(config):
@@ -68,6 +69,16 @@ def main(config):
         picture = pathlib.Path(config.picture)
         timeline.save(errors.draw(diagnosis), picture)
         print(f"\nPicture: {picture}")
+    missed = inputs.facts["num_videos_without_detections"]
+    total = inputs.facts["num_videos"]
+    command_line.warn(
+        collapse.few_detections(
+            total - missed,
+            total,
+            "see whether train or localize ended with a warning, and whether "
+            "--detections are of this --subset",
+        )
+    )
 
 
 def evaluate_files(config):
