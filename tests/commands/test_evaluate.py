@@ -240,7 +240,8 @@ def test_ignore_unknown_passes_over_and_counts(config, capsys):
         config(results=results, ignore_unknown=True, tiou_thresholds=(0.5,))
     )
     out = capsys.readouterr().out
-    assert "detections of unknown videos or classes, passed over: 3" in out
+    assert "detections in unknown videos, ignored: 2" in out
+    assert "detections of unknown classes, ignored: 1" in out
     assert "; 2 detections\n" in out
     assert "0.5         75.00" in out
 
@@ -249,7 +250,7 @@ def test_class_of_another_subset_is_known_but_cannot_score(config, capsys):
     results = {"u": [*_RESULTS["u"], _detection("Swim", 0, 4, 9.0)]}
     evaluate.main(config(results=results, tiou_thresholds=(0.5,)))
     out = capsys.readouterr().out
-    assert "classes that the subset lacks, without effect: 1" in out
+    assert "classes that the subset lacks, no effect on mAP: 1" in out
     assert "0.5         75.00" in out
 
 
@@ -329,7 +330,7 @@ def test_videos_of_a_file_are_all_that_count(config, tmp_path, capsys):
     assert facts["num_videos"] == 1
     assert facts["num_detections_outside_videos"] == 1
     evaluate.main(flags)
-    assert "that --videos leaves out, passed over: 1" in capsys.readouterr().out
+    assert "that --videos leaves out, ignored: 1" in capsys.readouterr().out
 
 
 def test_videos_of_a_file_must_be_there(config, tmp_path):
