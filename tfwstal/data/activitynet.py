@@ -17,6 +17,7 @@ import pathlib
 import reprlib
 
 from tfwstal import files
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
 # Seconds and scores beyond this (30 years) are mistakes, and would overflow
@@ -204,22 +205,6 @@ def write_detections(path, results):
             },
         },
     )
-
-
-def name_problem(name):
-    """What makes a video's or a class's name unusable, or "".
-
-    Names become lines of files and keys of JSON: control characters, line
-    breaks of any kind and lone surrogates would not come back as they were,
-    nor would blanks at the ends.
-    """
-    if not name.strip():
-        return "is empty"
-    if name != name.strip():
-        return "begins or ends with a blank"
-    if not name.isprintable():
-        return "holds a line break or another character that does not print"
-    return ""
 
 
 class _Malformed(Exception):
