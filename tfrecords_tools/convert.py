@@ -30,10 +30,12 @@ from tqdm import tqdm
 
 from tfrecords_tools import layouts
 from tfrecords_tools.sharding import provenance, shards, verification
+from tfwstal.config import Config
 from tfwstal.data import feature_files
 from tfwstal.data.activitynet import BadSegment, Segment
 from tfwstal.data.folder import DatasetInfo
 from tfwstal.errors import InputError
+from tfwstal.extraction import feature_folder
 
 
 def main(config):
@@ -43,6 +45,7 @@ def main(config):
     output_dir = pathlib.Path(config.output_dir).resolve()
     name = _dataset_name(config.dataset_name, output_dir)
     shards.check_replaceable(output_dir, config.overwrite)
+    config = with_extracted_time_scale(config)
     source = layouts.discover(config)
     measured = measure(source.videos)
     if source.layout == "actionformer":
@@ -53,6 +56,29 @@ def main(config):
     print(provenance.summary(info, source, measured, bad, output_dir, seconds))
     if config.verify:
         print(f"verified: {len(videos)} records are their sources bit for bit")
+
+
+def with_extracted_time_scale(config):
+    """The Config, with the time scale that extract noted in --features_dir.
+
+    Raises:
+        InputError: if flags were given that contradict it.
+    """
+    facts = feature_folder.read_facts(config.features_dir)
+    if facts is None:
+        return config
+    for name in ("fps", "frames_per_snippet"):
+        given = getattr(config, name)
+        if given not in (getattr(Config, name), facts[name]):
+            raise InputError(
+                f"--{name}={given:g}: {config.features_dir} was extracted "
+                f"with {facts[name]:g}; drop the flag"
+            )
+    return dataclasses.replace(
+        config,
+        fps=facts["fps"],
+        frames_per_snippet=facts["frames_per_snippet"],
+    )
 
 
 def measure(videos):

@@ -13,7 +13,8 @@ import dataclasses
 import pathlib
 
 from tfwstal.errors import InputError
-from tfwstal.evaluation.options import EvaluationOptions
+from tfwstal.extraction.options import ExtractionOptions
+from tfwstal.extraction.sources import Settings
 from tfwstal.method.options import LocalizationSettings, ModelOptions, to_text
 from tfwstal.training.options import RunOptions, TrainingOptions
 
@@ -24,12 +25,9 @@ _COMMANDS = {
     TrainingOptions: ("train", "tune"),
     RunOptions: ("train",),
     LocalizationSettings: ("train", "tune", "localize", "export", "visualize"),
-    EvaluationOptions: ("evaluate", "visualize"),
+    ExtractionOptions: ("extract", "localize"),
 }
-_MORE_COMMANDS = {
-    "seed": ("synthesize",),
-    "tiou_thresholds": ("train", "tune"),
-}
+_MORE_COMMANDS = {"seed": ("synthesize",)}
 
 
 def _flag(
@@ -70,12 +68,12 @@ class Config(
     TrainingOptions,
     RunOptions,
     LocalizationSettings,
-    EvaluationOptions,
+    ExtractionOptions,
 ):
     """The value of every flag. Field names are flag names.
 
     The base classes declare the options of the model, of training, of
-    localization and of evaluation.
+    localization and of extraction.
     """
 
     # === Files ===
@@ -99,7 +97,10 @@ class Config(
         "classes. Default: the sorted labels of the annotations.",
     )
     output_dir: str = _flag(
-        "", ("convert", "synthesize"), "Folder to write. It must not exist."
+        "",
+        ("convert", "synthesize", "extract"),
+        "Folder to write. It must not exist, except for extract, which does "
+        "what is missing in it.",
     )
     data_dir: str = _flag(
         "",
@@ -120,16 +121,10 @@ class Config(
     detections: str = _flag(
         "",
         ("localize", "evaluate", "visualize", "client"),
-        "Detections file: ActivityNet JSON, times in seconds. evaluate takes "
-        "several, separated by commas, and compares them.",
+        "Detections file (ActivityNet JSON, times in seconds).",
     )
     ground_truth: str = _flag(
         "", ("evaluate", "visualize"), "Ground truth (ActivityNet JSON)."
-    )
-    table: str = _flag(
-        "",
-        ("evaluate",),
-        "Table to write, one row per file of --detections: .md, .tex or .csv.",
     )
     report: str = _flag("", ("evaluate", "inspect"), "JSON report to write.")
     export_dir: str = _flag(
@@ -177,14 +172,17 @@ class Config(
     )
     fps: float = _flag(
         25.0,
-        ("convert", "synthesize", "localize", "export", "evaluate", "inspect"),
-        "Frame rate the features were extracted at, in frames per second.",
+        ("convert", "synthesize", "localize", "export", "evaluate", "inspect")
+        + ("extract",),
+        "Frame rate the features were extracted at, in frames per second. "
+        "Extract converts films to it by time.",
         low=1e-3,
         high=1e6,
     )
     frames_per_snippet: int = _flag(
         16,
-        ("convert", "synthesize", "localize", "export", "evaluate", "inspect"),
+        ("convert", "synthesize", "localize", "export", "evaluate", "inspect")
+        + ("extract",),
         "Frames from one snippet's start to the next one's.",
         low=1,
         high=1_000_000,
@@ -197,7 +195,12 @@ class Config(
         high=100_000,
     )
     num_workers: int = _flag(
-        0, ("convert",), "Processes; 0: as many as pay off.", low=0, high=1024
+        0,
+        ("convert", "extract", "localize"),
+        "Processes that write shards, or that decode films and compute their "
+        "flow; 0: as many as pay off.",
+        low=0,
+        high=1024,
     )
     verify: bool = _flag(
         False,
@@ -219,6 +222,26 @@ class Config(
         "is left out and counted (skip), or is kept and counted (keep; a "
         "reversed one is never kept).",
         choices=("error", "skip", "keep"),
+    )
+
+    # === Extracting ===
+    rgb_checkpoint: str = _flag(
+        "",
+        ("extract", "localize"),
+        "I3D's weights for RGB: DeepMind's rgb_imagenet/model.ckpt, or the "
+        ".pt of the port in PyTorch. Without it there is no RGB.",
+    )
+    flow_checkpoint: str = _flag(
+        "",
+        ("extract", "localize"),
+        "I3D's weights for optical flow, likewise.",
+    )
+    snippets_per_batch: int = _flag(
+        4,
+        ("extract", "localize"),
+        "Snippets that go through I3D together, at most.",
+        low=1,
+        high=4096,
     )
 
     # === Synthesizing ===
@@ -282,6 +305,64 @@ class Config(
     )
 
     # === Evaluating ===
+    protocol: str = _flag(
+        "activitynet",
+        ("evaluate", "visualize"),
+        "activitynet: interpolated AP, tIoU >= threshold. thumos14: the "
+        "challenge's kit: AP without interpolation, tIoU > threshold, "
+        "--ambiguous_rule=neutral.",
+        choices=("activitynet", "thumos14"),
+    )
+    subset: str = _flag(
+        "test", ("evaluate", "visualize"), "Subset of --ground_truth."
+    )
+    tiou_thresholds: tuple[float, ...] = _flag(
+        (0.1, 0.2, 0.3, 0.4)
+        + tuple(round(0.5 + 0.05 * i, 2) for i in range(10)),
+        ("train", "tune", "evaluate", "visualize"),
+        "tIoU thresholds of the mAP table, 0.1,0.2 or start:stop:step.",
+        low=1e-9,
+        high=1.0,
+        count="some",
+    )
+    averages: tuple[str, ...] = _flag(
+        ("0.1:0.5", "0.1:0.7", "0.5:0.95:0.05"),
+        ("evaluate",),
+        "Averages of mAP to print, first:last in steps of 0.1, or "
+        "first:last:step; those whose thresholds were asked for.",
+    )
+    videos: str = _flag(
+        "all",
+        ("evaluate", "extract", "localize"),
+        "Evaluate: videos of --subset that count: all; thumos14_210, without "
+        "videos 270, 1292 and 1496 of the test set; thumos14_212, without "
+        "1292; or a file with an id a line. Detections of others are passed "
+        "over. Extract and localize: a folder of films and of folders of "
+        "pictures (img_00001.jpg), one of these, or a .txt with one a line.",
+    )
+    ambiguous: str = _flag(
+        "",
+        ("evaluate",),
+        "Text file of ambiguous segments, VIDEO START END a line, as "
+        "THUMOS-14's Ambiguous_test.txt; besides segments that --ground_truth "
+        "labels Ambiguous.",
+    )
+    ambiguous_rule: str = _flag(
+        "auto",
+        ("evaluate",),
+        "A detection on an ambiguous segment counts neither way unless it is "
+        "a true positive (neutral), is dropped in any case (drop, W-TALC and "
+        "CO2-Net) or counts as any other (count); auto: neutral for thumos14, "
+        "count for activitynet.",
+        choices=("auto", "neutral", "drop", "count"),
+    )
+    unit: str = _flag(
+        "seconds",
+        ("evaluate",),
+        "Times are compared in seconds, or rounded to whole snippets of "
+        "--frames_per_snippet at --fps (W-TALC, CO2-Net).",
+        choices=("seconds", "snippets"),
+    )
     analysis: bool = _flag(
         False,
         ("evaluate",),
@@ -304,6 +385,21 @@ class Config(
     )
     per_class: bool = _flag(
         False, ("evaluate",), "Print each class's average precision too."
+    )
+    ignore_unknown: bool = _flag(
+        False,
+        ("evaluate", "visualize"),
+        "Pass over detections of videos or classes that the ground truth "
+        "does not have, and report how many.",
+    )
+
+    duplicates: str = _flag(
+        "count",
+        ("evaluate",),
+        "A detection that repeats another of its video exactly is told and "
+        "counts as any other, as the kits have it (count), or stops the "
+        "command (error).",
+        choices=("count", "error"),
     )
 
     # === Tuning ===
@@ -420,6 +516,26 @@ class Config(
         """The fields of an Options class, such as ModelOptions."""
         names = [field.name for field in dataclasses.fields(kind)]
         return kind(**{name: getattr(self, name) for name in names})
+
+    def checkpoints(self):
+        """The checkpoints of I3D: dict stream -> path, "" for none."""
+        if self.flow_checkpoint and self.flow == "none":
+            raise InputError(
+                "--flow_checkpoint and --flow=none exclude each other; drop one"
+            )
+        return {"rgb": self.rgb_checkpoint, "flow": self.flow_checkpoint}
+
+    def extraction_settings(self):
+        """The Settings of extraction, for the streams with a checkpoint."""
+        options = dataclasses.asdict(self.group(ExtractionOptions))
+        if not self.flow_checkpoint:
+            options["flow"] = "none"
+        return Settings(
+            **options,
+            fps=self.fps,
+            frames_per_snippet=self.frames_per_snippet,
+            rgb=bool(self.rgb_checkpoint),
+        )
 
     def localization_settings(self):
         """The LocalizationSettings, as --branches has them."""

@@ -3,7 +3,6 @@
 import pathlib
 
 from tfwstal import command_line, evaluate
-from tfwstal.evaluation import tables
 
 _THRESHOLDS = "0.1:0.7:0.1"
 _AVERAGE = "0.1:0.7"
@@ -68,7 +67,7 @@ def score(detections, raw):
         "evaluate",
     )
     result, facts = evaluate.evaluate_files(config)
-    report = tables.report_of(result)
+    report = evaluate.report_of(result)
     return {
         "tiou_thresholds": report["tiou_thresholds"],
         "mAP": report["mAP"],

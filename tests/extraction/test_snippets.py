@@ -268,5 +268,5 @@ def test_no_videos(tmp_path):
 
 
 def test_a_square_larger_than_the_frame():
-    with pytest.raises(InputError, match="--crop_size=224 is larger"):
+    with pytest.raises(ValueError, match="crop_size=224 is larger"):
         Settings(shorter_side=200)

@@ -3,6 +3,7 @@
 from tfrecords_tools import labels
 from tfrecords_tools.layouts.streams import files_in
 from tfwstal.errors import InputError
+from tfwstal.extraction import feature_folder
 
 # A reader takes --features_dir and Config. It returns split -> Streams, with
 # the key None where the layout has no splits, or None if the folder is not
@@ -32,6 +33,9 @@ def read_basnet(root, _):
 
 def read_folders(root, _):
     """{rgb,flow}/VIDEO.npy, joined/VIDEO.npy or VIDEO.npy."""
+    facts = feature_folder.read_facts(root)
+    if facts:  # of extract, whose folder may have one stream alone
+        return _only(root, [tuple(files_in(root, s) for s in facts["weights"])])
     two = (files_in(root, "rgb"), files_in(root, "flow"))
     return _only(root, [(files_in(root, f),) for f in ("joined", ".")] + [two])
 

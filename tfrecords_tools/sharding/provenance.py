@@ -6,6 +6,7 @@ import statistics
 
 from tfrecords_tools.layouts.streams import JOINT
 from tfwstal.data.folder import VERSION
+from tfwstal.extraction import feature_folder
 
 
 def describe(features_dir, source, measured, bad, digests):
@@ -26,9 +27,12 @@ def describe(features_dir, source, measured, bad, digests):
     """
     root = pathlib.Path(features_dir)
     values = measured.values()
+    facts = feature_folder.read_facts(root)
     return {
         "converter": f"tfrecords_tools.convert {VERSION}",
         "layout": source.layout,
+        # How tfrecords_tools.extract made the features, if it did.
+        **({"extraction": facts} if facts else {}),
         "features_dir": root.resolve().name,
         "annotations": {
             "file": source.annotations.name,

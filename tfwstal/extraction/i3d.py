@@ -185,11 +185,12 @@ class I3D(keras.Model):
     def __init__(self, stream, num_classes=NUM_CLASSES):
         super().__init__(name=f"i3d_{stream}")
         self.stream = stream
+        self.channels = STREAM_CHANNELS[stream]
         self.num_classes = num_classes
         self.steps = [_layer(endpoint) for endpoint in ENDPOINTS]
         self.logits = keras.layers.Conv3D(num_classes, 1, name="logits")
         self.trainable = False
-        self.build((None, None, None, None, STREAM_CHANNELS[stream]))
+        self.build((None, None, None, None, self.channels))
 
     def build(self, shape):
         """Creates the variables; `shape` is the input's."""

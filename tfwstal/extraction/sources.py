@@ -7,11 +7,13 @@ name of the file without its suffix, or that of the folder.
 import dataclasses
 import pathlib
 
+from tfwstal import files
 from tfwstal.data.activitynet import name_problem
 from tfwstal.errors import InputError
 from tfwstal.extraction import frame_folders, snippets
 from tfwstal.extraction.films import Film, film_seconds
 from tfwstal.extraction.flow import METHODS, Flow
+from tfwstal.extraction.options import ExtractionOptions
 
 # What FFmpeg decodes has many more; a film of another suffix is given by name
 # or in a list.
@@ -22,32 +24,23 @@ SUFFIXES = frozenset(
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-    """How snippets are made of videos.
+class Settings(ExtractionOptions):
+    """How snippets are made of videos; see ExtractionOptions too.
 
     Attributes:
         fps: frames a second; films are converted to it by time, pictures are
             taken to have it.
         frames_per_snippet: S.
-        flow: "tvl1", "dis", "images" (flow_x_*, flow_y_*) or "none".
         rgb: whether RGB is wanted.
-        shorter_side: pixels that the shorter side is scaled to.
-        crop_size: pixels of the square in the middle that is kept.
     """
 
     fps: float = 25.0
     frames_per_snippet: int = 16
-    flow: str = "tvl1"
     rgb: bool = True
-    shorter_side: int = 256
-    crop_size: int = 224
 
     def __post_init__(self):
-        if self.crop_size > self.shorter_side:
-            raise InputError(
-                f"--crop_size={self.crop_size} is larger than --shorter_side="
-                f"{self.shorter_side}; the square is cut out of the frame"
-            )
+        # The fields of this class have no metadata to check.
+        ExtractionOptions(self.flow, self.shorter_side, self.crop_size)
 
     @property
     def streams(self):
@@ -125,11 +118,7 @@ def find(videos):
 
 def _listed(path):
     """The paths that a text file names, relative to its folder."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--videos={path} cannot be read ({error})") from None
-    paths = [path.parent / line.strip() for line in lines if line.strip()]
+    paths = [path.parent / line for _, line in files.numbered_lines(path)]
     if not paths:
         raise InputError(f"--videos={path} is empty; name a film a line")
     return paths

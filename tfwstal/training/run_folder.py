@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import json
 import pathlib
 import shutil
 import zipfile
@@ -20,6 +21,7 @@ from tfwstal.errors import InputError
 MODEL = "model.keras"
 FLAGS = "flags.flags"
 CLASSES = "classes.txt"
+EXTRACTION = "extraction.json"
 CHECKPOINT = "checkpoints/last.npz"
 
 # What Keras raises on files that are no whole model.
@@ -189,6 +191,31 @@ def _locked(run_dir):
         except OSError:
             pass  # a file system without locks
         yield
+
+
+def save_extraction(facts, run_dir):
+    """Writes how the features were made, of which the run learnt.
+
+    Args:
+        facts: dict that JSON can hold, or None, which writes nothing.
+        run_dir: the folder.
+    """
+    if facts:
+        files.write_json(pathlib.Path(run_dir) / EXTRACTION, facts, indent=2)
+
+
+def read_extraction(run_dir):
+    """What `save_extraction` wrote; None where the run does not know."""
+    path = pathlib.Path(run_dir) / EXTRACTION
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged ({error}); remove it, and features are only "
+            "checked for their width and time scale"
+        ) from None
 
 
 def save_model(model, run_dir):

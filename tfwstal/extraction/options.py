@@ -1,0 +1,44 @@
+"""Options of extraction, each declared once, as in `method.options`.
+
+`config.py` builds the flags of the same names from this class. Only the
+standard library and `method.options` are imported.
+"""
+
+import dataclasses
+
+from tfwstal.method.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class ExtractionOptions(Options):
+    """How films become the network's input."""
+
+    flow: str = option(
+        "tvl1",
+        "Optical flow: TV-L1, on which the published network was trained and "
+        "which is slow (tvl1); DIS, fast and not the same (dis); the pictures "
+        "flow_x_00001.jpg and flow_y_00001.jpg of folders (images); or none. "
+        "Without --flow_checkpoint there is none.",
+        choices=("tvl1", "dis", "images", "none"),
+    )
+    shorter_side: int = option(
+        256,
+        "Pixels that the shorter side of a frame is scaled to.",
+        low=16,
+        high=4096,
+    )
+    crop_size: int = option(
+        224,
+        "Side of the square in the middle of a frame that the network sees, "
+        "in pixels.",
+        low=16,
+        high=4096,
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.crop_size > self.shorter_side:
+            raise ValueError(
+                f"crop_size={self.crop_size} is larger than --shorter_side="
+                f"{self.shorter_side}; the square is cut out of the frame"
+            )
