@@ -40,6 +40,7 @@ from absl import flags, logging
 
 from tfwstal import command_line, evaluate, files, localize, train
 from tfwstal.errors import InputError
+from tfwstal.evaluation import tables
 
 _ABLATIONS = pathlib.Path(__file__).parent.parent / "configs" / "ablations"
 # What changes neither a result nor what the run is.
@@ -111,7 +112,7 @@ def run(row, config, folder):
         "date": datetime.date.today().isoformat(),
         "seconds": round(time.monotonic() - begin, 1),
         **{name: facts[name] for name in ("num_videos", "num_instances")},
-        **evaluate.report_of(result),
+        **tables.report_of(result),
     }
 
 

@@ -31,18 +31,9 @@ TODAY = {
     ("tfwstal.keras_versions", "errors"),
     ("tfwstal.search.grids", "command_line"),
     ("tfwstal.search.trials", "config"),
-    ("tfwstal.visualize", "evaluate"),
 }
 # Functions of the library that still take the whole Config, likewise.
 TAKE_CONFIG = {
-    "evaluation.choices": {"rule", "select_videos", "to_columns"},
-    "evaluation.inputs": {
-        "_duplicate_error",
-        "_select_subset",
-        "_unit",
-        "_unknown_error",
-        "read_inputs",
-    },
     "search.grids": {"changed", "search_spaces", "trial_order"},
     "search.trials": {"__init__", "_identity"},
     "training.loop": {

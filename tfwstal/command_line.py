@@ -10,6 +10,7 @@ from absl import app, flags, logging
 from tfwstal import quiet_start
 from tfwstal.config import Config, commands_of
 from tfwstal.errors import InputError, Terminated
+from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.method.options import to_text
 
 # The recipes lie beside the package in a checkout, inside it once installed.
@@ -102,7 +103,13 @@ def parse(argv, command, flag_values=None):
     ):
         # The run's own flags are the defaults.
         flag_values.unparse_flags()
-        _parse_all(flag_values, [argv[0], f"--flagfile={recorded}", *argv[1:]])
+        defaults = [f"--flagfile={recorded}"]
+        if command == "visualize":  # it evaluates as `evaluate` does
+            defaults += [
+                f"--{field.name}={to_text(field.default)}"
+                for field in dataclasses.fields(EvaluationOptions)
+            ]
+        _parse_all(flag_values, [argv[0], *defaults, *argv[1:]])
     return Config(
         **{
             field.name: flag_values[field.name].value
@@ -117,6 +124,16 @@ def _parse_all(flag_values, argv):
         raise InputError(
             f"unexpected argument {rest[1]!r}; flags are --name=value"
         )
+
+
+def warn(message):
+    """Prints one line, `warning: ...`, to standard error.
+
+    Args:
+        message: a sentence, or None, of which nothing is printed.
+    """
+    if message:
+        print("warning:", " ".join(message.split()), file=sys.stderr)
 
 
 def _fail(error):

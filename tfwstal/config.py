@@ -13,6 +13,7 @@ import dataclasses
 import pathlib
 
 from tfwstal.errors import InputError
+from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.extraction.options import ExtractionOptions
 from tfwstal.extraction.sources import Settings
 from tfwstal.method.options import LocalizationSettings, ModelOptions, to_text
@@ -25,9 +26,13 @@ _COMMANDS = {
     TrainingOptions: ("train", "tune"),
     RunOptions: ("train",),
     LocalizationSettings: ("train", "tune", "localize", "export", "visualize"),
+    EvaluationOptions: ("evaluate", "visualize"),
     ExtractionOptions: ("extract", "localize"),
 }
-_MORE_COMMANDS = {"seed": ("synthesize",)}
+_MORE_COMMANDS = {
+    "seed": ("synthesize",),
+    "tiou_thresholds": ("train", "tune"),
+}
 
 
 def _flag(
@@ -68,12 +73,13 @@ class Config(
     TrainingOptions,
     RunOptions,
     LocalizationSettings,
+    EvaluationOptions,
     ExtractionOptions,
 ):
     """The value of every flag. Field names are flag names.
 
     The base classes declare the options of the model, of training, of
-    localization and of extraction.
+    localization, of evaluation and of extraction.
     """
 
     # === Files ===
@@ -121,10 +127,16 @@ class Config(
     detections: str = _flag(
         "",
         ("localize", "evaluate", "visualize", "client"),
-        "Detections file (ActivityNet JSON, times in seconds).",
+        "Detections file: ActivityNet JSON, times in seconds. evaluate takes "
+        "several, separated by commas, and compares them.",
     )
     ground_truth: str = _flag(
         "", ("evaluate", "visualize"), "Ground truth (ActivityNet JSON)."
+    )
+    table: str = _flag(
+        "",
+        ("evaluate",),
+        "Table to write, one row per file of --detections: .md, .tex or .csv.",
     )
     report: str = _flag("", ("evaluate", "inspect"), "JSON report to write.")
     export_dir: str = _flag(
@@ -305,64 +317,6 @@ class Config(
     )
 
     # === Evaluating ===
-    protocol: str = _flag(
-        "activitynet",
-        ("evaluate", "visualize"),
-        "activitynet: interpolated AP, tIoU >= threshold. thumos14: the "
-        "challenge's kit: AP without interpolation, tIoU > threshold, "
-        "--ambiguous_rule=neutral.",
-        choices=("activitynet", "thumos14"),
-    )
-    subset: str = _flag(
-        "test", ("evaluate", "visualize"), "Subset of --ground_truth."
-    )
-    tiou_thresholds: tuple[float, ...] = _flag(
-        (0.1, 0.2, 0.3, 0.4)
-        + tuple(round(0.5 + 0.05 * i, 2) for i in range(10)),
-        ("train", "tune", "evaluate", "visualize"),
-        "tIoU thresholds of the mAP table, 0.1,0.2 or start:stop:step.",
-        low=1e-9,
-        high=1.0,
-        count="some",
-    )
-    averages: tuple[str, ...] = _flag(
-        ("0.1:0.5", "0.1:0.7", "0.5:0.95:0.05"),
-        ("evaluate",),
-        "Averages of mAP to print, first:last in steps of 0.1, or "
-        "first:last:step; those whose thresholds were asked for.",
-    )
-    videos: str = _flag(
-        "all",
-        ("evaluate", "extract", "localize"),
-        "Evaluate: videos of --subset that count: all; thumos14_210, without "
-        "videos 270, 1292 and 1496 of the test set; thumos14_212, without "
-        "1292; or a file with an id a line. Detections of others are passed "
-        "over. Extract and localize: a folder of films and of folders of "
-        "pictures (img_00001.jpg), one of these, or a .txt with one a line.",
-    )
-    ambiguous: str = _flag(
-        "",
-        ("evaluate",),
-        "Text file of ambiguous segments, VIDEO START END a line, as "
-        "THUMOS-14's Ambiguous_test.txt; besides segments that --ground_truth "
-        "labels Ambiguous.",
-    )
-    ambiguous_rule: str = _flag(
-        "auto",
-        ("evaluate",),
-        "A detection on an ambiguous segment counts neither way unless it is "
-        "a true positive (neutral), is dropped in any case (drop, W-TALC and "
-        "CO2-Net) or counts as any other (count); auto: neutral for thumos14, "
-        "count for activitynet.",
-        choices=("auto", "neutral", "drop", "count"),
-    )
-    unit: str = _flag(
-        "seconds",
-        ("evaluate",),
-        "Times are compared in seconds, or rounded to whole snippets of "
-        "--frames_per_snippet at --fps (W-TALC, CO2-Net).",
-        choices=("seconds", "snippets"),
-    )
     analysis: bool = _flag(
         False,
         ("evaluate",),
@@ -385,21 +339,6 @@ class Config(
     )
     per_class: bool = _flag(
         False, ("evaluate",), "Print each class's average precision too."
-    )
-    ignore_unknown: bool = _flag(
-        False,
-        ("evaluate", "visualize"),
-        "Pass over detections of videos or classes that the ground truth "
-        "does not have, and report how many.",
-    )
-
-    duplicates: str = _flag(
-        "count",
-        ("evaluate",),
-        "A detection that repeats another of its video exactly is told and "
-        "counts as any other, as the kits have it (count), or stops the "
-        "command (error).",
-        choices=("count", "error"),
     )
 
     # === Tuning ===

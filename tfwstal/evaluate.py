@@ -2,9 +2,13 @@ r"""COMMAND: detections and ground truth -> mean average precision.
 
     python -m tfwstal.evaluate --ground_truth=gt.json --subset=test \
         --detections=detections.json --report=report.json
+    python -m tfwstal.evaluate --ground_truth=gt.json --subset=test \
+        --detections=a.json,b.json --table=comparison.md
     python -m tfwstal.evaluate ... --protocol=thumos14 \
         --ambiguous=Ambiguous_test.txt --videos=thumos14_210 --analysis \
         --picture=errors.svg
+
+docs/evaluation.md describes the formats, the protocols and the tables.
 """
 
 from tfwstal import command_line
@@ -16,205 +20,115 @@ import pathlib
 
 from tfwstal import files
 from tfwstal.errors import InputError
-from tfwstal.evaluation import average_precision, error_analysis
-from tfwstal.evaluation.average_precision.diagnosis import diagnose
-from tfwstal.evaluation.inputs import counted, read_inputs
+from tfwstal.evaluation import comparison, error_analysis, scoring, tables
+from tfwstal.evaluation.options import EvaluationOptions
+from tfwstal.training import collapse
 
 
 def main(config):
-    """Prints the mAP table and writes the report and the picture.
-
-    Args:
-        config: a Config.
-
-    Raises:
-        InputError: for files that cannot be read or do not fit each other, and
-            for a report or a picture that exists, unless --overwrite.
-    """
+    """Evaluates as the Config says; see the module."""
     config.require("ground_truth", "detections")
-    for text in config.averages:
-        try:
-            average_precision.thresholds_of_range(text)
-        except ValueError as error:
-            raise InputError(f"--averages: {error}") from None
-    if config.picture:
-        _check_picture(config)
-    files.check_outputs(
-        {"report": config.report, "picture": config.picture},
-        [
-            config.ground_truth,
-            config.detections,
-            config.ambiguous,
-            config.videos,
-        ],
-        config.overwrite,
-    )
+    _check_outputs(config)
+    options = config.group(EvaluationOptions)
     inputs = read_inputs(config)
-    result = _evaluate(inputs, config)
-    print(format_facts(inputs.facts), end="\n\n")
-    print(format_table(result, config.per_class, config.averages))
-    report = inputs.facts | report_of(result, config.averages)
+    results = [scoring.score(each, options) for each in inputs]
+    reports = []
+    for each, result in zip(inputs, results, strict=True):
+        if len(inputs) > 1:
+            print(f"{each.facts['detections']}:")
+        print(tables.format_facts(each.facts))
+        reports.append(each.facts | tables.report_of(result, config.averages))
+    print()
+    names = comparison.short_names([r["detections"] for r in reports])
+    shown = [comparison.result_table(names, results, config.averages)]
+    if config.per_class:
+        shown.append(comparison.class_table(names, results))
+    if len(results) == 1:
+        print(tables.format_table(*results, config.per_class, config.averages))
+    else:
+        print("\n\n".join(map(comparison.as_text, shown)))
     if config.analysis or config.picture:
-        diagnosis = _diagnose(inputs, config)
-        report["analysis"] = error_analysis.report_of(diagnosis)
-    if config.analysis:
-        print(f"\n{error_analysis.format_tables(diagnosis)}")
+        reports[0]["analysis"] = _analyse(config, inputs[0])
     if config.report:
-        files.write_json(config.report, report, indent=1)
+        content = reports[0] if len(reports) == 1 else {"results": reports}
+        files.write_json(config.report, content, indent=1)
         print(f"\nReport: {config.report}")
-    if config.picture:
-        from tfwstal.plotting import errors, timeline  # matplotlib is slow
+    if config.table:
+        comparison.write(config.table, shown)
+        print(f"\nTable: {config.table}")
+    for report in reports:
+        _warn_of_few_detections(report)
 
-        picture = pathlib.Path(config.picture)
-        timeline.save(errors.draw(diagnosis), picture)
-        print(f"\nPicture: {picture}")
+
+def read_inputs(config):
+    """Reads the files that the Config names: a list of Inputs."""
+    return scoring.read(
+        config.ground_truth,
+        scoring.paths_of(config.detections),
+        config.group(EvaluationOptions),
+        bad_segments=config.bad_segments,
+        snippet=(config.frames_per_snippet, config.fps),
+    )
 
 
 def evaluate_files(config):
-    """Reads both files, checks that they fit, and evaluates.
-
-    Args:
-        config: a Config; the files and the flags for evaluating count.
-
-    Returns:
-        A pair of the MeanAveragePrecision and the facts of `Inputs`.
-
-    Raises:
-        InputError: for files that cannot be read or do not fit each other.
-    """
-    inputs = read_inputs(config)
-    return _evaluate(inputs, config), inputs.facts
+    """The MeanAveragePrecision and the facts of one detections file."""
+    (inputs,) = read_inputs(config)
+    return scoring.score(inputs, config.group(EvaluationOptions)), inputs.facts
 
 
-def format_facts(facts):
-    """What was evaluated, in a few lines for the terminal.
-
-    Args:
-        facts: as from `evaluate_files`.
-    """
-    lines = [
-        f"Subset {facts['subset']!r}: {counted(facts['num_videos'], 'video')}, "
-        f"{counted(facts['num_instances'], 'instance')} of "
-        f"{counted(facts['num_classes'], 'class', 'classes')}; "
-        f"{counted(facts['num_detections'], 'detection')}",
-        f"  protocol {facts['protocol']}; videos: {facts['videos']}; "
-        f"unit: {facts['unit']}; ambiguous: {facts['num_ambiguous_segments']} "
-        f"({facts['ambiguous_rule']})",
-    ]
-    remarks = {
-        "videos without a detection": "num_videos_without_detections",
-        "instances of zero length": "num_instances_of_zero_length",
-        "detections of unknown videos or classes, passed over": (
-            "num_unknown_detections"
-        ),
-        "detections of videos that --videos leaves out, passed over": (
-            "num_detections_outside_videos"
-        ),
-        "detections on ambiguous segments, dropped": (
-            "num_detections_dropped_as_ambiguous"
-        ),
-        "detections of classes that the subset lacks, without effect": (
-            "num_unscored_detections"
-        ),
-    }
-    remarks = {remark: facts[name] for remark, name in remarks.items()}
-    remarks |= {
-        "bad segments of the ground truth, left out": len(
-            facts["bad_segments_left_out"]
-        ),
-        "bad segments of the ground truth, kept": len(
-            facts["bad_segments_kept"]
-        ),
-    }
-    lines += [f"  {remark}: {n}" for remark, n in remarks.items() if n]
-    if facts["num_duplicate_detections"]:
-        lines.append(
-            "  detections that repeat another exactly, counted: "
-            f"{facts['num_duplicate_detections']} (first: "
-            f"{facts['first_duplicate_detection']})"
+def _warn_of_few_detections(facts):
+    total = facts["num_videos"]
+    command_line.warn(
+        collapse.few_detections(
+            total - facts["num_videos_without_detections"],
+            total,
+            "see whether train or localize ended with a warning, and whether "
+            "--detections are of this --subset",
         )
-    return "\n".join(lines)
-
-
-def format_table(result, per_class=False, ranges=average_precision.AVERAGES):
-    """mAP per tIoU threshold, averages and classes, in percent.
-
-    Args:
-        result: a MeanAveragePrecision.
-        per_class: whether each class has a line of its own too.
-        ranges: averages to print, as for `average_precision.averages`.
-
-    Returns:
-        The table as text, without a newline at its end.
-    """
-    lines = [f"{'tIoU':<10} {'mAP %':>6}"]
-    for threshold, value in zip(result.thresholds, result.mean_ap, strict=True):
-        lines.append(f"{threshold:<10g} {100 * value:6.2f}")
-    means = average_precision.averages(
-        result.mean_ap, result.thresholds, ranges
     )
-    if means:
-        lines += ["", f"{'average':<10} {'mAP %':>6}"]
-        lines += [f"{name:<10} {100 * v:6.2f}" for name, v in means.items()]
-    if per_class:
-        lines += ["", *_class_lines(result)]
-    return "\n".join(lines)
 
 
-def report_of(result, ranges=average_precision.AVERAGES):
-    """A MeanAveragePrecision as a dict for JSON; precisions from 0 to 1."""
-    return {
-        "tiou_thresholds": list(result.thresholds),
-        "mAP": result.mean_ap.tolist(),
-        "average_mAP": average_precision.averages(
-            result.mean_ap, result.thresholds, ranges
-        ),
-        "per_class": {
-            label: {"num_instances": int(count), "AP": ap.tolist()}
-            for label, count, ap in zip(
-                result.labels, result.num_instances, result.ap.T, strict=True
+def _analyse(config, inputs):
+    """Prints and draws the error analysis; returns it for the report."""
+    options = config.group(EvaluationOptions)
+    diagnosis = scoring.analyse(
+        inputs, options, config.analysis_tiou, config.length_edges
+    )
+    if config.analysis:
+        print(f"\n{error_analysis.format_tables(diagnosis)}")
+    if config.picture:
+        from tfwstal.plotting import errors, timeline  # matplotlib is slow
+
+        timeline.save(errors.draw(diagnosis), pathlib.Path(config.picture))
+        print(f"\nPicture: {config.picture}")
+    return error_analysis.report_of(diagnosis)
+
+
+def _check_outputs(config):
+    """Checks the output files before any work."""
+    paths = scoring.paths_of(config.detections)
+    if config.picture:
+        suffix = pathlib.Path(config.picture).suffix.lower()
+        if suffix not in (".png", ".svg"):
+            raise InputError(
+                f"--picture={config.picture} must end in .png or .svg"
             )
+    if config.table:
+        comparison.check_suffix(config.table)
+    if (config.analysis or config.picture) and len(paths) > 1:
+        raise InputError(
+            "--analysis and --picture need one file of --detections; "
+            f"{len(paths)} were given"
+        )
+    files.check_outputs(
+        {
+            name: getattr(config, name)
+            for name in ("report", "picture", "table")
         },
-    }
-
-
-def _evaluate(inputs, config):
-    return average_precision.mean_average_precision(
-        inputs.instances,
-        inputs.detections,
-        config.tiou_thresholds,
-        config.protocol,
-        inputs.ambiguous,
+        [config.ground_truth, *paths, config.ambiguous, config.videos],
+        config.overwrite,
     )
-
-
-def _diagnose(inputs, config):
-    return diagnose(
-        inputs.instances,
-        inputs.detections,
-        config.analysis_tiou,
-        config.protocol,
-        inputs.ambiguous,
-        config.length_edges,
-    )
-
-
-def _check_picture(config):
-    if pathlib.Path(config.picture).suffix.lower() not in (".png", ".svg"):
-        raise InputError(f"--picture={config.picture} must end in .png or .svg")
-
-
-def _class_lines(result):
-    """AP in percent: a line a class, a column a threshold."""
-    width = max(len("AP %, tIoU"), *(len(label) for label in result.labels))
-    header = "".join(f" {threshold:>6g}" for threshold in result.thresholds)
-    lines = [f"{'AP %, tIoU':<{width}} instances{header}"]
-    for label, count, ap in zip(
-        result.labels, result.num_instances, result.ap.T, strict=True
-    ):
-        cells = "".join(f" {100 * value:6.2f}" for value in ap)
-        lines.append(f"{label:<{width}} {count:>9}{cells}")
-    return lines
 
 
 if __name__ == "__main__":

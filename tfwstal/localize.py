@@ -23,7 +23,7 @@ from tfwstal import files, inference
 from tfwstal.data import activitynet, batches, feature_files, folder, record
 from tfwstal.errors import InputError
 from tfwstal.plotting.detection_table import detection_table
-from tfwstal.training import run_folder
+from tfwstal.training import collapse, run_folder
 
 
 def main(config):
@@ -65,6 +65,14 @@ def localize_split(config):
     activitynet.write_detections(config.detections, results)
     total = sum(len(found) for found in results.values())
     print(f"{total} detections in {len(results)} videos: {config.detections}")
+    command_line.warn(
+        collapse.few_detections(
+            sum(map(bool, results.values())),
+            len(results),
+            "see whether the training ended with a warning, or lower --eta "
+            "or --alpha",
+        )
+    )
 
 
 def localize_one(config):

@@ -5,7 +5,8 @@
 
 The run folder receives model.keras, checkpoints/ (of an unfinished run),
 logs/ (TensorBoard), history.csv, flags.flags (the flags of the run, usable as
-a flagfile again) and classes.txt.
+a flagfile again) and classes.txt. Lines that begin with `warning:` say at the
+end if the training has collapsed; docs/training.md explains them.
 
 A run that was killed goes on when the same command is given again, and ends
 with what it would have ended with. At SIGTERM it finishes its step, saves and
@@ -21,10 +22,12 @@ if __name__ == "__main__":  # answers --help before the slow imports
 import dataclasses
 import pathlib
 
+import numpy as np
 import tensorflow as tf
 
+from tfwstal import inference
 from tfwstal.data import folder
-from tfwstal.training import loop, run_folder
+from tfwstal.training import collapse, loop, run_folder, watch
 from tfwstal.training.workers import Workers
 
 
@@ -66,6 +69,29 @@ def _train_as_chief(model, config, info, run_dir, workers):
         run_folder.save_extraction(info.provenance.get("extraction"), run_dir)
         loop.fit_run(model, config, info, run_dir, workers)
         run_folder.save_model(model, run_dir)
+    if config.epochs:
+        _warn_of_collapse(model, config, info)
+
+
+def _warn_of_collapse(model, config, info):
+    """Prints what has died in a trained model, a line each.
+
+    Without dropout and random draws, after the model is written.
+    """
+    outputs = [
+        inference.outputs_alone(model, features)
+        for features in watch.training_sample(
+            info, config.data_dir, config.num_snippets
+        )
+    ]
+    attention, class_logits = (
+        np.concatenate([each[name] for each in outputs])
+        for name in ("attention", "class_logits")
+    )
+    for sign in collapse.signs(
+        attention[:, 0], class_logits, info.classes, config.learning_rate
+    ):
+        command_line.warn(sign)
 
 
 def _device(workers):

@@ -3,6 +3,7 @@
 import pathlib
 
 from tfwstal import command_line, evaluate
+from tfwstal.evaluation import tables
 
 _THRESHOLDS = "0.1:0.7:0.1"
 _AVERAGE = "0.1:0.7"
@@ -67,7 +68,7 @@ def score(detections, raw):
         "evaluate",
     )
     result, facts = evaluate.evaluate_files(config)
-    report = evaluate.report_of(result)
+    report = tables.report_of(result)
     return {
         "tiou_thresholds": report["tiou_thresholds"],
         "mAP": report["mAP"],

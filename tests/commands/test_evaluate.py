@@ -11,7 +11,7 @@ from tests.conftest import ROOT
 from tfwstal import evaluate
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.evaluation import error_analysis
+from tfwstal.evaluation import error_analysis, tables
 from tfwstal.evaluation.average_precision import (
     Detections,
     Instances,
@@ -109,7 +109,7 @@ def test_table_of_a_result_without_a_file():
     result = MeanAveragePrecision(
         (0.5,), ("a", "b"), np.array([1, 2]), np.array([[0.25, 0.5]])
     )
-    assert evaluate.format_table(result).splitlines() == [
+    assert tables.format_table(result).splitlines() == [
         "tIoU        mAP %",
         "0.5         37.50",
     ]
@@ -130,7 +130,10 @@ def test_report_holds_result_and_choices(config, tmp_path, capsys):
         "unit": "seconds",
         "detections": flags.detections,
         "bad_segments": "error",
+        "unknown_videos": "error",
+        "unknown_classes": "error",
         "ignore_unknown": False,
+        "bad_detections": "error",
         "num_videos": 2,
         "num_videos_without_detections": 1,
         "num_classes": 2,
@@ -138,12 +141,17 @@ def test_report_holds_result_and_choices(config, tmp_path, capsys):
         "num_instances_of_zero_length": 0,
         "num_ambiguous_segments": 0,
         "num_detections": 2,
+        "num_bad_detections": 0,
         "num_unknown_detections": 0,
+        "num_detections_of_unknown_videos": 0,
+        "num_detections_of_unknown_classes": 0,
         "num_detections_outside_videos": 0,
         "num_detections_dropped_as_ambiguous": 0,
         "num_unscored_detections": 0,
         "num_duplicate_detections": 0,
         "first_duplicate_detection": None,
+        "num_late_detections": 0,
+        "first_late_detection": None,
         "bad_segments_left_out": [],
         "bad_segments_kept": [],
         "tiou_thresholds": [0.5, 0.7],
@@ -232,7 +240,8 @@ def test_ignore_unknown_passes_over_and_counts(config, capsys):
         config(results=results, ignore_unknown=True, tiou_thresholds=(0.5,))
     )
     out = capsys.readouterr().out
-    assert "detections of unknown videos or classes, passed over: 3" in out
+    assert "detections in unknown videos, ignored: 2" in out
+    assert "detections of unknown classes, ignored: 1" in out
     assert "; 2 detections\n" in out
     assert "0.5         75.00" in out
 
@@ -241,7 +250,7 @@ def test_class_of_another_subset_is_known_but_cannot_score(config, capsys):
     results = {"u": [*_RESULTS["u"], _detection("Swim", 0, 4, 9.0)]}
     evaluate.main(config(results=results, tiou_thresholds=(0.5,)))
     out = capsys.readouterr().out
-    assert "classes that the subset lacks, without effect: 1" in out
+    assert "classes that the subset lacks, no effect on mAP: 1" in out
     assert "0.5         75.00" in out
 
 
@@ -321,7 +330,7 @@ def test_videos_of_a_file_are_all_that_count(config, tmp_path, capsys):
     assert facts["num_videos"] == 1
     assert facts["num_detections_outside_videos"] == 1
     evaluate.main(flags)
-    assert "that --videos leaves out, passed over: 1" in capsys.readouterr().out
+    assert "that --videos leaves out, ignored: 1" in capsys.readouterr().out
 
 
 def test_videos_of_a_file_must_be_there(config, tmp_path):
@@ -734,7 +743,7 @@ def test_duplicates_count_and_are_told(config, capsys):
     assert facts["num_duplicate_detections"] == 2
     first = "video 'u': detection 2 repeats detection 0"
     assert facts["first_duplicate_detection"] == first
-    assert f"counted: 2 (first: {first})" in evaluate.format_facts(facts)
+    assert f"counted: 2 (first: {first})" in tables.format_facts(facts)
     assert f"{first} (and 1 more like it); remove" in (
         _refused(config(results=results, duplicates="error"))
     )

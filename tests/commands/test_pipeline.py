@@ -1,5 +1,6 @@
 """The whole pipeline through the commands, as `make demo` runs it."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -20,7 +21,10 @@ def demo_config(command, *arguments):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Runs a small demo, and gives its folder and both mAPs."""
+    """Runs a small demo; its folder, and the mAP of each of three runs.
+
+    What a run printed to standard error is in NAME.stderr.
+    """
     folder = tmp_path_factory.mktemp("demo")
     small = (
         "--num_train_videos=40",
@@ -41,50 +45,82 @@ def demo(tmp_path_factory):
         )
     )
     mean_ap = {}
-    for name, epochs in (("untrained", 0), ("trained", 40)):
-        train.main(
-            demo_config(
-                "train",
-                f"--data_dir={folder / 'records'}",
-                f"--run_dir={folder / name}",
-                f"--epochs={epochs}",
-            )
-        )
-        found = folder / f"{name}.json"
-        localize.main(
-            parse(
-                [
-                    "localize",
-                    f"--run_dir={folder / name}",
-                    f"--detections={found}",
-                ],
-                "localize",
-            )
-        )
-        report = folder / f"{name}_report.json"
-        evaluate.main(
-            demo_config(
-                "evaluate",
-                f"--ground_truth={folder / 'raw' / 'gt.json'}",
-                f"--detections={found}",
-                f"--report={report}",
-            )
-        )
-        result, _ = evaluate.evaluate_files(
-            demo_config(
-                "evaluate",
-                f"--ground_truth={folder / 'raw' / 'gt.json'}",
-                f"--detections={found}",
-            )
-        )
-        mean_ap[name] = float(np.mean(result.mean_ap))
+    for name, flags in {
+        "untrained": ["--epochs=0"],
+        "trained": [],
+        # A hundred times the rate. What becomes of the classes then is chance,
+        # so that the attention alone decides what is found.
+        "collapsed": [
+            *("--epochs=5", "--learning_rate=0.1"),
+            "--threshold_on=attention",
+        ],
+    }.items():
+        with (
+            open(folder / f"{name}.stderr", "w") as messages,
+            contextlib.redirect_stderr(messages),
+        ):
+            mean_ap[name] = _mean_ap(folder, name, flags)
     return folder, mean_ap
+
+
+def _mean_ap(folder, name, flags):
+    """Trains, localizes and evaluates in turn; returns the mean over tIoU."""
+    train.main(
+        demo_config(
+            "train",
+            f"--data_dir={folder / 'records'}",
+            f"--run_dir={folder / name}",
+            *flags,
+        )
+    )
+    found = folder / f"{name}.json"
+    localize.main(
+        parse(
+            [
+                "localize",
+                f"--run_dir={folder / name}",
+                f"--detections={found}",
+            ],
+            "localize",
+        )
+    )
+    report = folder / f"{name}_report.json"
+    evaluate.main(
+        demo_config(
+            "evaluate",
+            f"--ground_truth={folder / 'raw' / 'gt.json'}",
+            f"--detections={found}",
+            f"--report={report}",
+        )
+    )
+    return float(np.mean(json.loads(report.read_text())["mAP"]))
 
 
 def test_training_finds_the_planted_actions(demo):
     _, mean_ap = demo
     assert mean_ap["trained"] > 0.3
     assert mean_ap["trained"] > 3 * mean_ap["untrained"]
+
+
+def _warnings(folder, name):
+    lines = (folder / f"{name}.stderr").read_text().splitlines()
+    return [line for line in lines if line.startswith("warning:")]
+
+
+def test_a_collapse_is_told_and_nothing_else(demo):
+    folder, mean_ap = demo
+    assert mean_ap["collapsed"] == 0.0
+    assert _warnings(folder, "untrained") == _warnings(folder, "trained") == []
+    trained, *others, localized, evaluated = _warnings(folder, "collapsed")
+    assert "foreground attention has died" in trained
+    assert all("dictionary has collapsed" in line for line in others)
+    for line in (localized, evaluated):
+        assert "only 0 of 20 videos have a detection" in line
+    # Both files are written all the same.
+    found = json.loads((folder / "collapsed.json").read_text())["results"]
+    assert list(map(len, found.values())) == 20 * [0]
+    report = json.loads((folder / "collapsed_report.json").read_text())
+    assert report["num_videos_without_detections"] == 20
 
 
 def test_every_test_video_is_answered(demo):

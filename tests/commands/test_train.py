@@ -12,8 +12,8 @@ from tests.conftest import random_batch
 from tfwstal import localize, train
 from tfwstal.command_line import parse
 from tfwstal.config import Config
-from tfwstal.data import batches
 from tfwstal.data import folder as records_folder
+from tfwstal.data.class_means import class_means
 from tfwstal.errors import InputError
 from tfwstal.training import loop, run_folder
 
@@ -111,7 +111,7 @@ def test_executions_end_with_the_epoch(records, asked, taken):
 
 def test_centroids_start_as_class_means_or_uniform(records, tmp_path):
     info = records_folder.read(records)
-    means = batches.class_means(info, records)
+    means = class_means(info, records)
     for kind in ("class_mean", "uniform"):
         folder = run(records, tmp_path / kind, epochs=0, centroids=kind)
         centroids = np.asarray(run_folder.load(folder)[0].centroids)

@@ -118,7 +118,9 @@ def test_a_class_has_one_colour_in_all_rows():
 
 def test_curves_are_those_of_the_model(config):
     model = random_model()
-    attention, activation = visualize.read_curves(config(alpha=0.0))
+    attention, activation = visualize.read_curves(config(alpha=0.0), "test_33")[
+        "test_33"
+    ]
     assert attention.values.shape == (33, 3)
     np.testing.assert_allclose(attention.values.sum(axis=1), 1.0, rtol=1e-5)
     assert attention.seconds_per_snippet == pytest.approx(0.64)
@@ -127,14 +129,14 @@ def test_curves_are_those_of_the_model(config):
 
 
 def test_only_the_best_class_where_none_reaches_alpha(config):
-    every = visualize.read_curves(config(alpha=0.0))[1]
-    best = visualize.read_curves(config(alpha=1.0))[1]
+    every = visualize.read_curves(config(alpha=0.0), "test_33")["test_33"][1]
+    best = visualize.read_curves(config(alpha=1.0), "test_33")["test_33"][1]
     assert best.names == every.names[:1]
 
 
 def test_a_run_without_mil_branch_has_no_activation(config, tmp_path):
     run_folder.save_model(random_model(branches="attention"), tmp_path / "run")
-    (attention,) = visualize.read_curves(config())
+    (attention,) = visualize.read_curves(config(), "test_33")["test_33"]
     assert attention.title == "Attention"
 
 

@@ -15,6 +15,7 @@ from tfwstal.data.activitynet import (
     read_ground_truth,
     write_detections,
 )
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
 
@@ -343,12 +344,12 @@ def test_detections_of_a_video_must_be_a_list(tmp_path):
     ],
 )
 def test_names_that_would_not_come_back(name, problem):
-    assert problem in activitynet.name_problem(name)
+    assert problem in name_problem(name)
 
 
 @pytest.mark.parametrize("name", ["High Jump", "Été; 跳", "v_-a.b,c"])
 def test_names_that_are_fine(name):
-    assert activitynet.name_problem(name) == ""
+    assert name_problem(name) == ""
 
 
 def test_an_absurd_time_is_named(tmp_path):

@@ -10,6 +10,7 @@ from tests.conftest import random_record, write_records
 from tfwstal.data import batches as data_batches
 from tfwstal.data import feature_cache
 from tfwstal.data import folder as records_folder
+from tfwstal.data.class_means import class_means
 from tfwstal.errors import InputError
 
 
@@ -140,7 +141,7 @@ def test_class_means_are_the_oracle(records):
     features.append(random_record("train_two", 30).features)
     labels.append({1, 3})
     np.testing.assert_allclose(
-        data_batches.class_means(info, records),
+        class_means(info, records),
         reference.class_means(features, labels, 3),
         rtol=1e-5,
         atol=1e-6,
@@ -155,8 +156,8 @@ def test_some_of_the_videos_are_like_a_set_of_their_own(records, tmp_path):
     info = records_folder.read(records)
     names = {name for name, _, _ in kept}
     np.testing.assert_array_equal(
-        data_batches.class_means(info, records, names),
-        data_batches.class_means(own, tmp_path / "own"),
+        class_means(info, records, names),
+        class_means(own, tmp_path / "own"),
     )
     whole = data_batches.whole_videos(info, records, "train", names)
     assert {v["video_id"].numpy().decode() for v in whole} == names
@@ -179,8 +180,81 @@ def test_a_class_without_a_video_gets_the_mean_of_all(tmp_path):
     info = write_records(
         tmp_path / "set", {"train": [random_record("v", 4, (1,))]}
     )
-    means = data_batches.class_means(info, tmp_path / "set")
+    means = class_means(info, tmp_path / "set")
     np.testing.assert_array_equal(means[2], means[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": (), "label_indices": ()}, "'bad' has no label"),
+        ({"label_indices": (0,)}, "'bad' has the class index 0"),
+        ({"label_indices": (-1,)}, "'bad' has the class index -1"),
+        ({"label_indices": (4,)}, "'bad' has the class index 4"),
+        ({"features": np.nan}, "'bad' has NaN or infinite"),
+        ({"features": np.inf}, "'bad' has NaN or infinite"),
+        ({"features": [np.inf, -np.inf]}, "'bad' has NaN or infinite"),
+    ],
+)
+@pytest.mark.parametrize("cached", [False, True])
+def test_training_videos_that_cannot_be_trained_on(
+    tmp_path, change, message, cached
+):
+    bad = random_record("bad", 4)
+    if "features" in change:
+        features = bad.features.copy()
+        features[1:3, 2] = change["features"]
+        change = {"features": features}
+    bad = dataclasses.replace(bad, **change)
+    info = write_records(
+        tmp_path / "set", {"train": [random_record("good", 3), bad]}
+    )
+    read = feature_cache.load if cached else class_means
+    with pytest.raises(InputError, match=message):
+        read(info, tmp_path / "set")
+    assert read(info, tmp_path / "set", videos={"good"}) is not None
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff" * 50, b"", b"\n\x05\n\x03\n\x01\xff"]
+)
+def test_a_record_that_does_not_parse(tmp_path, content):
+    """Its checksums are right: it was written so."""
+    good = random_record("good", 3)
+    path = tmp_path / "set"
+    info = write_records(path, {"train": [good], "test": [good]})
+    rewrite(info, path, [content])
+    for read in (
+        lambda: class_means(info, path),
+        lambda: feature_cache.load(info, path),
+        lambda: data_batches.video_labels(info, path, "train"),
+        lambda: data_batches.ground_truth(info, path, "train"),
+    ):
+        with pytest.raises(InputError, match="damaged record") as caught:
+            read()
+        assert str(caught.value).isprintable()
+
+
+def test_a_video_id_that_is_not_utf_8(tmp_path):
+    path = tmp_path / "set"
+    bad = dataclasses.replace(random_record("v", 3), video_id=b"\xff\xfe")
+    info = write_records(path, {"train": [bad]})
+    for read in (
+        lambda: feature_cache.load(info, path, videos={"v"}),
+        lambda: data_batches.video_labels(info, path, "train"),
+        lambda: data_batches.ground_truth(info, path, "train"),
+        lambda: data_batches.batch_videos(info, path, 1, 0, 0, 0),
+    ):
+        with pytest.raises(InputError, match="damaged record"):
+            read()
+
+
+def rewrite(info, folder, contents):
+    """Writes other records in place of the training videos."""
+    (path,) = info.shard_paths(folder, "train")
+    with tf.io.TFRecordWriter(path) as writer:
+        for content in contents:
+            writer.write(content)
 
 
 def test_ground_truth_of_a_split(records):
@@ -214,10 +288,10 @@ class TestDamage:
         self.shard(records).write_bytes(content)
         info = records_folder.read(records)
         with pytest.raises(InputError, match="damaged record"):
-            data_batches.class_means(info, records)
+            class_means(info, records)
 
     def test_no_records_folder(self, tmp_path):
-        with pytest.raises(InputError, match="no folder of records"):
+        with pytest.raises(InputError, match="not a records folder"):
             records_folder.read(tmp_path)
 
     def test_damaged_description(self, records):
@@ -241,6 +315,71 @@ class TestDamage:
         with pytest.raises(InputError, match="damaged description"):
             records_folder.read(records)
 
+    @pytest.mark.parametrize("stated", ["9", "7", "99", "0", "-1", "1.5", 8.0])
+    def test_stated_numbers_of_videos(self, records, stated):
+        """The shards are whole, but dataset_info.json states another count."""
+        path = records / "dataset_info.json"
+        content = json.loads(path.read_text())
+        content["splits"][0]["shardLengths"] = [stated]
+        path.write_text(json.dumps(content))
+        message = "holds 8 videos where .* states|not a number above 0"
+        with pytest.raises(InputError, match=message):
+            records_folder.read(records)
+
+    @pytest.mark.parametrize("left", [7, 1, 0])
+    def test_a_shard_with_fewer_records_and_its_size(self, records, left):
+        path = self.shard(records)
+        kept = list(tf.data.TFRecordDataset(str(path)).take(left))
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for each in kept:
+                writer.write(each.numpy())
+        self.change(
+            records, shard_bytes=lambda b: b | {path.name: path.stat().st_size}
+        )
+        with pytest.raises(InputError, match=f"train.* holds {left} videos wh"):
+            records_folder.read(records)
+
+    def test_a_record_of_another_length(self, records):
+        content = bytearray(self.shard(records).read_bytes())
+        content[0] += 1
+        self.shard(records).write_bytes(content)
+        with pytest.raises(InputError, match="set-train.*damaged"):
+            records_folder.read(records)
+
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("feature_dim", 5.0),
+            ("feature_dim", 0),
+            ("feature_dim", True),
+            ("frames_per_snippet", "16"),
+            ("fps", float("nan")),
+            ("fps", -25.0),
+            ("storage_dtype", "float64"),
+            ("classes", ["a", "b", "b"]),
+            ("classes", ["a", "\ufeffb"]),
+            ("classes", ["a", ""]),
+            ("classes", "abc"),
+            ("provenance", []),
+        ],
+    )
+    def test_values_that_convert_never_writes(self, records, key, value):
+        self.change(records, **{key: lambda _: value})
+        with pytest.raises(InputError, match="damaged description"):
+            records_folder.read(records)
+
+    def test_deep_json(self, records):
+        (records / "metadata.json").write_text("[" * 100_000)
+        with pytest.raises(InputError, match="damaged description .Recursion"):
+            records_folder.read(records)
+
+    def change(self, records, **changes):
+        """Changes values of metadata.json by functions of them."""
+        path = records / "metadata.json"
+        content = json.loads(path.read_text())
+        content |= {key: of(content[key]) for key, of in changes.items()}
+        path.write_text(json.dumps(content))
+
     @pytest.mark.parametrize(
         ("change", "message"),
         [
@@ -251,7 +390,7 @@ class TestDamage:
     def test_records_that_disagree_with_it(self, records, change, message):
         info = dataclasses.replace(records_folder.read(records), **change)
         with pytest.raises(InputError, match=message):
-            data_batches.class_means(info, records)
+            class_means(info, records)
 
     def test_unknown_and_empty_split(self, records, tmp_path):
         info = records_folder.read(records)
@@ -319,6 +458,15 @@ class TestCache:
             )
         ).as_numpy_iterator()
         assert rows(found) == rows(batches(many_shards))
+
+    @pytest.mark.parametrize("dtype", ["float32", "float16"])
+    @pytest.mark.parametrize("videos", [None, {"train_12", "train_40"}])
+    def test_class_means_to_the_bit(self, many_shards, dtype, videos):
+        cache = self.held(many_shards, dtype=dtype, videos=videos)
+        info = records_folder.read(many_shards)
+        np.testing.assert_array_equal(
+            cache.class_means, class_means(info, many_shards, videos)
+        )
 
     def test_half_the_size_is_rounded(self, many_shards):
         whole = self.held(many_shards)

@@ -199,8 +199,8 @@ def test_one_source_is_enough(flags, tmp_path, absent, videos):
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"video": "one"}, "--video of one; drop either"),
-        ({"picture": "x.png"}, "--picture of one; drop either"),
+        ({"video": "one"}, "--video one; drop one"),
+        ({"picture": "x.png"}, "--picture one; drop one"),
         ({"ground_truth": "", "detections": ""}, "nothing to draw"),
         ({"subset": "none"}, "subset 'none' does not exist"),
         ({"run_dir": "none"}, "--data_dir is needed"),

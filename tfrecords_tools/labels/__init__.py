@@ -14,6 +14,7 @@ import pathlib
 from tfrecords_tools.labels import label_table, thumos_texts, wtalc_arrays
 from tfrecords_tools.labels.labelled import LabelledVideo, read_lines, unique
 from tfwstal.data import activitynet
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
 
@@ -135,10 +136,8 @@ def read_classes(features_dir, given, path, videos):
     if not classes:
         raise InputError(f"{listed} is empty; give one action name a line")
     for name in classes:
-        if activitynet.name_problem(name):
-            raise InputError(
-                f"{listed}: class {name!r} {activitynet.name_problem(name)}"
-            )
+        if name_problem(name):
+            raise InputError(f"{listed}: class {name!r} {name_problem(name)}")
         if classes.count(name) > 1:
             raise InputError(
                 f"{listed}: class {name!r} stands there twice; remove one line"

@@ -11,7 +11,7 @@ split_test.txt, or to the layout.
 import csv
 
 from tfrecords_tools.labels.labelled import LabelledVideo, unique
-from tfwstal.data import activitynet
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
 _COLUMNS = ("video_id", "labels", "fps", "frames_per_snippet", "split")
@@ -78,7 +78,7 @@ def _parse_row(where, row):
     labels = [label.strip() for label in row["labels"].split(";")]
     labels = [label for label in labels if label]
     for name in (row["video_id"], *labels):
-        problem = activitynet.name_problem(name)
+        problem = name_problem(name)
         if problem:
             what = "video_id" if name == row["video_id"] else "label"
             raise InputError(f"{where}: the {what} {name[:40]!r} {problem}")

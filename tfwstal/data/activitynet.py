@@ -17,6 +17,7 @@ import pathlib
 import reprlib
 
 from tfwstal import files
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
 # Seconds and scores beyond this (30 years) are mistakes, and would overflow
@@ -131,27 +132,40 @@ def parse_database(path, database, bad_segments="error"):
     return videos, tuple(bad)
 
 
-def read_detections(path):
+def read_detections(path, allow_reversed=False):
     """Reads a detections file.
+
+    Args, returns and raises: as `parse_results`, of the file's "results".
+    """
+    return parse_results(path, _read_section(path, "results"), allow_reversed)
+
+
+def parse_results(path, section, allow_reversed=False):
+    """Parses detections by video.
+
+    Args:
+        path: the file they come from, for messages.
+        section: dict video id -> list of {"label", "score", "segment"}.
+        allow_reversed: whether a segment may end before it starts.
 
     Returns:
         dict video id -> list of {"label": str, "score": float, "segment":
         [start, end] in seconds}, in the file's order.
 
     Raises:
-        InputError: if the file is missing or malformed, a number is not
-            finite, or a segment is reversed. Names the first place, video and
-            index from 0, and counts the others.
+        InputError: if a number is not finite, or the like. Names the first
+            place, video and index from 0, and counts the others.
     """
     results, problems = {}, []
-    for video_id, entries in _read_section(path, "results").items():
+    for video_id, entries in section.items():
         if not isinstance(entries, list):
             problems.append(f"video {video_id!r}: expected a list")
             continue
         results[video_id] = []
         for i, entry in enumerate(entries):
             try:
-                results[video_id].append(_parse_detection(entry))
+                found = _parse_detection(entry, allow_reversed)
+                results[video_id].append(found)
             except _Malformed as error:
                 problems.append(f"video {video_id!r}: detection {i}: {error}")
     if problems:
@@ -191,22 +205,6 @@ def write_detections(path, results):
             },
         },
     )
-
-
-def name_problem(name):
-    """What makes a video's or a class's name unusable, or "".
-
-    Names become lines of files and keys of JSON: control characters, line
-    breaks of any kind and lone surrogates would not come back as they were,
-    nor would blanks at the ends.
-    """
-    if not name.strip():
-        return "is empty"
-    if name != name.strip():
-        return "begins or ends with a blank"
-    if not name.isprintable():
-        return "holds a line break or another character that does not print"
-    return ""
 
 
 class _Malformed(Exception):
@@ -288,9 +286,9 @@ def _frame_rate(entry):
     return rate if 1e-3 <= rate <= 1e6 else None
 
 
-def _parse_detection(entry):
+def _parse_detection(entry, allow_reversed):
     start, end = _segment(entry)
-    if end < start:
+    if end < start and not allow_reversed:
         raise _Malformed(f"segment [{start:g}, {end:g}] is reversed")
     if "score" not in entry:
         raise _Malformed("has no 'score'")

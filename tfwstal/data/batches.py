@@ -9,7 +9,6 @@ import contextlib
 import math
 import re
 
-import numpy as np
 import tensorflow as tf
 
 from tfwstal.data import record as record_format
@@ -142,10 +141,13 @@ def batch_videos(info, data_dir, batch_size, seed, epoch, step, videos=None):
         *_stored_records(info, data_dir, videos), seed, tf.constant(epoch)
     )
     batch = records.skip(step * batch_size).take(batch_size)
-    return [
-        video["video_id"].decode()
-        for video in batch.map(record_format.parse_labels).as_numpy_iterator()
-    ]
+    with readable(data_dir):
+        return [
+            video["video_id"].decode()
+            for video in batch.map(
+                record_format.parse_labels
+            ).as_numpy_iterator()
+        ]
 
 
 def video_hash(video_id):
@@ -341,46 +343,23 @@ def ground_truth(info, data_dir, split, videos=None):
         }
 
 
-def class_means(info, data_dir, videos=None):
-    """First centroids (Section 4.1): means of the training features.
-
-    Entry c is the mean over all snippets of the training videos that carry
-    action c, entry 0, the background, over all snippets. An action that no
-    training video carries gets the mean of all. With `videos`, ids of some of
-    the training videos, no other counts.
-
-    Returns:
-        [C+1, D] float32.
-    """
-    total = np.zeros((len(info.classes) + 1, info.feature_dim))
-    count = np.zeros(len(info.classes) + 1)
-    with readable(data_dir):
-        whole = whole_videos(info, data_dir, "train", videos)
-        for video in whole.as_numpy_iterator():
-            rows = [0, *video["label_indices"]]
-            if max(rows) > len(info.classes):
-                raise InputError(
-                    f"{data_dir}: video {video['video_id'].decode()!r} has "
-                    f"the class index {max(rows)}, but metadata.json lists "
-                    f"{len(info.classes)} classes; convert again"
-                )
-            total[rows] += video["features"].sum(axis=0, dtype=np.float64)
-            count[rows] += video["num_snippets"]
-    absent = count == 0
-    total[absent], count[absent] = total[0], count[0]
-    return (total / count[:, np.newaxis]).astype(np.float32)
-
-
 @contextlib.contextmanager
 def readable(data_dir):
     """Turns TensorFlow's errors about damaged records into an InputError."""
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        # Behind the reason stand names of TensorFlow's nodes.
+        # The names of TensorFlow's nodes follow the reason.
         reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message).split("\n")[0]
-        raise InputError(
-            f"{data_dir}: damaged record, or one that does not fit "
-            f"metadata.json ({reason.split(';')[0][:200]}); copy the shards "
-            "or convert again"
-        ) from None
+        raise _damaged(data_dir, reason.split(";")[0]) from None
+    except UnicodeDecodeError:  # of an id, or of TensorFlow's message
+        raise _damaged(data_dir, "bytes that are not UTF-8") from None
+
+
+def _damaged(data_dir, reason):
+    # Text that a terminal could take for an instruction is escaped.
+    reason = "".join(c if c.isprintable() else repr(c)[1:-1] for c in reason)
+    return InputError(
+        f"{data_dir}: damaged record, or one that does not fit metadata.json "
+        f"({reason[:80]}); copy the shards or convert again"
+    )

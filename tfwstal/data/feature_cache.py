@@ -1,8 +1,7 @@
-"""The training features in memory, whole, where they fit.
+"""All training features in the memory of the device that trains.
 
-They lie where the training step runs, in an accelerator's own memory if there
-is one, and a batch names its snippets by their rows: the step itself gathers
-and casts them, so that nothing but a few kilobytes travels to it.
+A batch then names its snippets by their rows, and the training step gathers
+and casts them, so that only a few kilobytes a step are copied to the device.
 """
 
 import dataclasses
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from tfwstal.data import batches as data_batches
 from tfwstal.data import record
+from tfwstal.data.class_means import ClassMeans
 from tfwstal.errors import InputError
 
 _BYTES = {"float32": 4, "float16": 2}
@@ -19,16 +19,18 @@ _BYTES = {"float32": 4, "float16": 2}
 
 @dataclasses.dataclass(frozen=True)
 class FeatureCache:
-    """All R training records; those left out have no snippets.
+    """The R training records; those not asked for have no snippets.
 
     Attributes:
-        features: Variable [N, D], the snippets of all videos in a row; the
-            last ones may belong to none.
+        features: Variable [N, D], the snippets of all videos, one video after
+            the other; the last rows may belong to no video.
         shard_starts: [S+1] int64, the first record of each shard, and R.
         first: [R] int32, row of each video's first snippet.
         num_snippets: [R] int32.
         video_hash: [R] int64, `batches.video_hash` of each id.
         actions: [R, C] float32, 1 for each action in the video.
+        class_means: [C+1, D] float32, as `class_means.class_means` computes
+            them: of the features as stored, before they are cast.
     """
 
     features: tf.Variable
@@ -37,11 +39,12 @@ class FeatureCache:
     num_snippets: np.ndarray
     video_hash: np.ndarray
     actions: np.ndarray
+    class_means: np.ndarray
 
     def filled(self, batches):
-        """Batches with `features` in place of `rows`, gathered beforehand.
+        """Replaces `rows` by `features` in batches, before they are used.
 
-        For training on several devices, where each needs its part alone.
+        For training on several devices, each of which needs its part alone.
         """
 
         def fill(inputs, actions):
@@ -56,7 +59,7 @@ class FeatureCache:
 
 
 def num_bytes(info, dtype):
-    """What the split `train` takes in memory, a little overestimated.
+    """Memory for the features of the split `train`, slightly overestimated.
 
     Args:
         info: DatasetInfo.
@@ -74,13 +77,14 @@ def load(info, data_dir, dtype="float32", videos=None, device=None):
         data_dir: its folder.
         dtype: "float32" or "float16", that of the features in memory.
         videos: ids of the videos to hold; by default all.
-        device: where they lie; by default where TensorFlow computes.
+        device: where to hold them; by default TensorFlow's first device.
 
     Returns:
         FeatureCache.
 
     Raises:
-        InputError: if they do not fit there, or a record is damaged.
+        InputError: if they do not fit there, a record is damaged, or as
+            `ClassMeans.add`.
     """
     rows = num_bytes(info, dtype) // (_BYTES[dtype] * info.feature_dim)
     try:
@@ -93,15 +97,19 @@ def load(info, data_dir, dtype="float32", videos=None, device=None):
         ) from None
     columns = {"first": [], "num_snippets": [], "video_hash": [], "actions": []}
     starts, used = [0], 0
+    means = ClassMeans(info, data_dir)
     with data_batches.readable(data_dir):
         for path in info.shard_paths(data_dir, "train"):
             for video in data_batches.videos_of_shards(
                 [path], info.feature_dim
             ):
-                name = video["video_id"].numpy().decode()
-                kept = videos is None or name in videos
+                name, labels = (
+                    video[key].numpy() for key in ("video_id", "label_indices")
+                )
+                kept = videos is None or name.decode() in videos
                 length = int(video["num_snippets"]) if kept else 0
                 if kept:
+                    means.add(name, labels, video["features"].numpy())
                     features[used : used + length].assign(
                         tf.cast(video["features"], dtype)
                     )
@@ -111,9 +119,7 @@ def load(info, data_dir, dtype="float32", videos=None, device=None):
                     data_batches.video_hash(video["video_id"]).numpy()
                 )
                 columns["actions"].append(
-                    record.multi_hot(
-                        video["label_indices"], len(info.classes)
-                    ).numpy()
+                    record.multi_hot(labels, len(info.classes)).numpy()
                 )
                 used += length
             starts.append(len(columns["first"]))
@@ -121,4 +127,5 @@ def load(info, data_dir, dtype="float32", videos=None, device=None):
         features,
         np.array(starts),
         **{name: np.stack(values) for name, values in columns.items()},
+        class_means=means.result(),
     )

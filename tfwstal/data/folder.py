@@ -1,9 +1,9 @@
-"""What a folder of records says of itself: written once, checked at reading.
+"""The description of a records folder: written once, checked when read.
 
 `dataset_info.json` and `features.json` are TensorFlow Datasets' files, so that
-`tfds.builder_from_directory` opens the folder; TFDS refuses keys it does not
+`tfds.builder_from_directory` opens the folder. TFDS refuses keys it does not
 know there, so everything else (frame rate, class names, provenance, videos
-left out) stands in `metadata.json`, which is its place for that.
+left out) is in `metadata.json`, which TFDS reserves for that.
 """
 
 import dataclasses
@@ -11,15 +11,20 @@ import json
 import pathlib
 
 from tfwstal.data import record
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
 VERSION = "1.0.0"
 _FILES = ("dataset_info.json", "features.json", "metadata.json", "classes.txt")
+# A record of a TFRecord file: its length, a checksum of that, the content and
+# a checksum of the content.
+# https://www.tensorflow.org/tutorials/load_data/tfrecord
+_LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One file of records: its name, videos and bytes."""
+    """One file of records: its name, number of videos and size in bytes."""
 
     name: str
     num_videos: int
@@ -36,7 +41,8 @@ class DatasetInfo:
         feature_dim: D.
         storage_dtype: "float32" or "float16".
         fps: frame rate of the features, unless a record states its own.
-        frames_per_snippet: likewise.
+        frames_per_snippet: frames from one snippet's start to the next one's,
+            unless a record states its own.
         splits: shards of each split, in order.
         provenance: converter, sources and their sha256, videos left out.
     """
@@ -100,7 +106,7 @@ class DatasetInfo:
         """The paths of a split's shards.
 
         Raises:
-            InputError: if there is no such split, or it is empty.
+            InputError: if the split does not exist or is empty.
         """
         if not self.splits.get(split):
             known = ", ".join(
@@ -135,42 +141,70 @@ def files_of(data_dir):
 def read(data_dir):
     """Reads the description of a records folder and checks its shards.
 
+    The number of records in each shard is counted and compared with the
+    stated one. Counting reads 8 bytes a record, not the features.
+
+    Returns:
+        DatasetInfo.
+
     Raises:
-        InputError: if the folder is not a whole set of records; names the
-            shard that is missing or truncated.
+        InputError: if the folder is not a complete set of records. Names the
+            shard that is missing, truncated or of another number of videos,
+            or the value that cannot be.
     """
     folder = pathlib.Path(data_dir)
     try:
         return _read(folder)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
-            f"{error.filename} is missing: {data_dir!r} is no folder of "
-            "records; write one with python -m tfrecords_tools.convert"
+            f"{error.filename} is missing: {data_dir!r} is not a records "
+            "folder; write one with python -m tfrecords_tools.convert"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{error.filename or folder} cannot be read ({error.strerror}); "
+            "check the path"
         ) from None
     except InputError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except _Invalid as error:
+        raise InputError(
+            f"{folder}: damaged description ({error}); convert again"
+        ) from None
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise InputError(
             f"{folder}: damaged description ({type(error).__name__}: "
-            f"{error}); convert again"
+            f"{str(error)[:80]}); convert again"
         ) from None
 
 
+class _Invalid(Exception):
+    """A value that convert never writes, as a sentence."""
+
+
 def _read(folder):
-    """The description as it stands; any exception means damage."""
+    """Returns the DatasetInfo; any exception but InputError means damage."""
     info = json.loads((folder / "dataset_info.json").read_text("utf-8"))
     extra = json.loads((folder / "metadata.json").read_text("utf-8"))
+    _check(extra)
     splits = {}
     for split in info["splits"]:
-        lengths = split["shardLengths"]
+        lengths = [_length(text) for text in split["shardLengths"]]
+        names = [
+            shard_name(info["name"], split["name"], i, len(lengths))
+            for i in range(len(lengths))
+        ]
+        if split["name"] in splits:
+            raise _Invalid(f"the split {split['name']!r} is there twice")
         splits[split["name"]] = tuple(
-            _checked_shard(
-                folder,
-                shard_name(info["name"], split["name"], i, len(lengths)),
-                int(length),
-                extra["shard_bytes"],
-            )
-            for i, length in enumerate(lengths)
+            _checked_shard(folder, name, length, extra["shard_bytes"])
+            for name, length in zip(names, lengths, strict=True)
         )
     return DatasetInfo(
         name=info["name"],
@@ -184,8 +218,50 @@ def _read(folder):
     )
 
 
+def _check(metadata):
+    """Checks the values of metadata.json.
+
+    Raises:
+        _Invalid: for the first one that convert never writes.
+    """
+    for key in ("feature_dim", "frames_per_snippet"):
+        if type(metadata[key]) is not int or metadata[key] < 1:
+            raise _Invalid(
+                f"{key} is {_short(metadata[key])}, not a positive integer"
+            )
+    fps = metadata["fps"]
+    if type(fps) not in (int, float) or not 0 < fps < 1e9:
+        raise _Invalid(f"fps is {_short(fps)}, not a positive number")
+    if metadata["storage_dtype"] not in ("float32", "float16"):
+        raise _Invalid(
+            f"storage_dtype is {_short(metadata['storage_dtype'])}, not "
+            "float32 or float16"
+        )
+    classes, provenance = metadata["classes"], metadata["provenance"]
+    if not isinstance(classes, list) or not isinstance(provenance, dict):
+        raise _Invalid("classes is not a list, or provenance not an object")
+    seen = set()
+    for name in classes:
+        if not isinstance(name, str) or name_problem(name):
+            raise _Invalid(f"{_short(name)} cannot be a class name")
+        if name in seen:
+            raise _Invalid(f"the class {_short(name)} is there twice")
+        seen.add(name)
+
+
+def _length(text):
+    """A shard's number of videos; TFDS writes it as text."""
+    if not str(text).isdecimal() or int(text) < 1:
+        raise _Invalid(f"shardLengths has {_short(text)}, not a number above 0")
+    return int(text)
+
+
 def _checked_shard(folder, name, num_videos, shard_bytes):
-    """The Shard, if the file is there with as many bytes as were written."""
+    """Returns the Shard if the file is as it was written.
+
+    Raises:
+        InputError: if the size or the number of records differs.
+    """
     path = folder / name
     if not path.is_file():
         raise InputError(f"shard {path} is missing; copy it or convert again")
@@ -195,7 +271,35 @@ def _checked_shard(folder, name, num_videos, shard_bytes):
             f"shard {path} has {size} bytes where {shard_bytes[name]} were "
             "written: truncated or changed; copy it or convert again"
         )
+    found = _count_records(path, size)
+    if found != num_videos:
+        raise InputError(
+            f"shard {path} holds {found} videos where dataset_info.json "
+            f"states {num_videos}; copy both again or convert again"
+        )
     return Shard(name, num_videos, size)
+
+
+def _count_records(path, size):
+    """Counts the records of a TFRecord file without reading their content."""
+    count = position = 0
+    with open(path, "rb", buffering=0) as file:
+        while position < size:
+            file.seek(position)
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            position += _LENGTH_BYTES + length + 2 * _CHECKSUM_BYTES
+            count += 1
+    if position != size:
+        raise InputError(
+            f"shard {path}: record {count - 1} is damaged (its length exceeds "
+            "the file); copy it or convert again"
+        )
+    return count
+
+
+def _short(value):
+    """A value for a message, in 40 characters at most."""
+    return f"{value!r:.40}"
 
 
 def _write_json(path, content):

@@ -1,4 +1,4 @@
-"""Choices that move an evaluation's numbers: videos, ambiguity, unit."""
+"""Choices that change an evaluation's numbers: videos, ambiguity, unit."""
 
 import dataclasses
 import math
@@ -57,7 +57,7 @@ def read_ambiguous(path):
         list of (video, start, end).
 
     Raises:
-        InputError: if the file cannot be read, or a line is no such line.
+        InputError: if the file cannot be read, or a line has another form.
     """
     rows = []
     for number, line in files.numbered_lines(path):
@@ -88,42 +88,42 @@ def add_ambiguous_videos(videos, rows, everything, subset):
     return added
 
 
-def select_videos(videos, config):
-    """The part of `videos` that --videos lists.
+def select_videos(videos, options, truth):
+    """The part of `videos` that `options.videos` lists.
+
+    Args:
+        videos: dict video id -> VideoAnnotation.
+        options: EvaluationOptions.
+        truth: path of the ground truth, for messages.
 
     Raises:
         InputError: if the file cannot be read, or names a video that is not
-            there.
+            in `videos`.
     """
-    left_out = _LEFT_OUT.get(config.videos)
+    left_out = _LEFT_OUT.get(options.videos)
     if left_out is not None:
         return {n: video for n, video in videos.items() if n not in left_out}
     chosen = {}
-    for number, name in files.numbered_lines(config.videos):
+    for number, name in files.numbered_lines(options.videos):
         if name not in videos:
             raise InputError(
-                f"{config.videos}: line {number}: video {name!r} is not in "
-                f"subset {config.subset!r} of {config.ground_truth}; correct "
-                "the list or --subset"
+                f"{options.videos}: line {number}: video {name!r} is not in "
+                f"subset {options.subset!r} of {truth}; correct the list or "
+                "--subset"
             )
         chosen[name] = videos[name]
     return chosen
 
 
-def rule(config):
-    """What --ambiguous_rule means under --protocol."""
-    if config.ambiguous_rule != "auto":
-        return config.ambiguous_rule
-    return {"thumos14": "neutral", "activitynet": "count"}[config.protocol]
-
-
-def to_columns(videos, results, ambiguous, config):
-    """Columns for `average_precision`, in the unit of --unit.
+def to_columns(videos, results, ambiguous, unit="seconds", snippet=(16, 25.0)):
+    """Columns for `average_precision`.
 
     Args:
         videos: dict video id -> VideoAnnotation.
         results: detections by video, as from `activitynet.read_detections`.
-        ambiguous: list of (video, start, end).
+        ambiguous: list of (video, start, end) in seconds.
+        unit: "seconds", or "snippets" to round all times to whole snippets.
+        snippet: frames per snippet and frames per second.
 
     Returns:
         Instances, Detections and the ambiguous Instances.
@@ -138,14 +138,14 @@ def to_columns(videos, results, ambiguous, config):
         columns.to_detections(results),
         unclear,
     )
-    if config.unit == "seconds":
+    if unit == "seconds":
         return in_seconds
-    per_second = config.fps / config.frames_per_snippet
+    frames, fps = snippet
     return tuple(
         dataclasses.replace(
             each,
             segments=np.rint(
-                np.array(each.segments, float).reshape(-1, 2) * per_second
+                np.array(each.segments, float).reshape(-1, 2) * (fps / frames)
             ),
         )
         for each in in_seconds

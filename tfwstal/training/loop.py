@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfwstal import keras_versions
 from tfwstal.data import batches as data_batches
 from tfwstal.data import feature_cache
+from tfwstal.data.class_means import class_means
 from tfwstal.method.model import TwoStreamLocalizer
 from tfwstal.method.options import ModelOptions
 from tfwstal.training import callbacks, checkpoint, optimizers, watch
@@ -39,7 +40,7 @@ def compiled_model(config, info, videos=None, workers=None):
     keras.utils.set_random_seed(config.seed)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    means = data_batches.class_means(info, config.data_dir, videos)
+    means = class_means(info, config.data_dir, videos)
     steps = data_batches.steps_per_epoch(info, config.batch_size, videos)
     with workers.scope():
         model = build_model(config, info, videos)

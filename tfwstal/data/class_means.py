@@ -1,0 +1,93 @@
+"""Class means of the training features: the first centroids (Section 4.1)."""
+
+import numpy as np
+
+from tfwstal.data import batches
+from tfwstal.errors import InputError
+
+
+class ClassMeans:
+    """Running class means, for a single pass over the training videos.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder, for messages.
+    """
+
+    def __init__(self, info, data_dir):
+        self._num_classes, self._data_dir = len(info.classes), data_dir
+        self._total = np.zeros((self._num_classes + 1, info.feature_dim))
+        self._count = np.zeros(self._num_classes + 1)
+
+    def add(self, video_id, label_indices, features):
+        """Adds one video.
+
+        Args:
+            video_id: its name, as bytes.
+            label_indices: [L] class indices from 1.
+            features: [T, D] float32, as stored.
+
+        Raises:
+            InputError: if the video has no label, a label that is not one of
+                the classes, or a value that is not finite.
+        """
+        if not len(label_indices):
+            raise self._error(video_id, "no label", "training needs one")
+        for index in label_indices:
+            if not 1 <= index <= self._num_classes:
+                raise self._error(
+                    video_id,
+                    f"the class index {index}",
+                    f"metadata.json lists {self._num_classes} classes",
+                )
+        with np.errstate(invalid="ignore"):  # inf - inf: the error says more
+            total = features.sum(axis=0, dtype=np.float64)
+        # A sum of finite float32 is finite in float64, any other is not.
+        if not np.isfinite(total).all():
+            raise self._error(
+                video_id, "NaN or infinite features", "training needs numbers"
+            )
+        rows = [0, *label_indices]
+        self._total[rows] += total
+        self._count[rows] += len(features)
+
+    def result(self):
+        """The means so far, [C+1, D] float32; see `class_means`."""
+        total, count = self._total.copy(), self._count.copy()
+        absent = count == 0
+        total[absent], count[absent] = total[0], count[0]
+        return (total / count[:, np.newaxis]).astype(np.float32)
+
+    def _error(self, video_id, problem, reason):
+        return InputError(
+            f"{self._data_dir}: the training video {video_id.decode()!r} has "
+            f"{problem}, but {reason}; convert again"
+        )
+
+
+def class_means(info, data_dir, videos=None):
+    """Computes class means of the training features.
+
+    Entry c is the mean over all snippets of the training videos that carry
+    action c. Entry 0, the background, is the mean over all snippets; so is
+    the entry of an action that no training video carries.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        videos: ids of the training videos to use; by default all.
+
+    Returns:
+        [C+1, D] float32.
+
+    Raises:
+        InputError: if a record is damaged, or as `ClassMeans.add`.
+    """
+    means = ClassMeans(info, data_dir)
+    with batches.readable(data_dir):
+        whole = batches.whole_videos(info, data_dir, "train", videos)
+        for video in whole.as_numpy_iterator():
+            means.add(
+                video["video_id"], video["label_indices"], video["features"]
+            )
+    return means.result()

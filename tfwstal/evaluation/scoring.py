@@ -1,0 +1,81 @@
+"""From files to scores: reads, checks, matches and averages."""
+
+import pathlib
+
+from tfwstal.data import activitynet
+from tfwstal.errors import InputError
+from tfwstal.evaluation import average_precision, inputs
+from tfwstal.evaluation.average_precision.diagnosis import diagnose
+
+
+def paths_of(text):
+    """The paths of a comma-separated list; one path may hold commas."""
+    if pathlib.Path(text).exists():
+        return [text]
+    return [path for path in text.split(",") if path]
+
+
+def read(
+    ground_truth,
+    detections,
+    options,
+    *,
+    bad_segments="error",
+    snippet=(16, 25.0),
+):
+    """Reads the ground truth once, and each detections file.
+
+    Args:
+        ground_truth: path of the ground truth.
+        detections: list of paths.
+        options: EvaluationOptions.
+        bad_segments: as for `activitynet.read_ground_truth`.
+        snippet: frames per snippet and frames per second, for the unit
+            "snippets".
+
+    Returns:
+        list of Inputs, one for each detections file.
+
+    Raises:
+        InputError: for files that cannot be read or do not fit each other,
+            and for averages that are not ranges.
+    """
+    for text in options.averages:
+        try:
+            average_precision.thresholds_of_range(text)
+        except ValueError as error:
+            raise InputError(f"--averages: {error}") from None
+    truth = inputs.read_truth(ground_truth, options, bad_segments)
+    return [
+        inputs.fit(
+            truth,
+            path,
+            activitynet.read_detections(path, allow_reversed=True),
+            options,
+            snippet,
+        )
+        for path in detections
+    ]
+
+
+def score(found, options):
+    """The MeanAveragePrecision of Inputs."""
+    return average_precision.mean_average_precision(
+        found.instances,
+        found.detections,
+        options.tiou_thresholds,
+        options.protocol,
+        found.ambiguous,
+    )
+
+
+def analyse(found, options, tiou, length_edges):
+    """The Diagnosis of Inputs at one tIoU threshold."""
+    return diagnose(
+        found.instances,
+        found.detections,
+        tiou,
+        options.protocol,
+        found.ambiguous,
+        length_edges,
+    )

@@ -1,0 +1,102 @@
+"""Signs that a training has collapsed, in words for `warning:` lines.
+
+`train` looks at what the final weights make of a sample of the training
+videos, `localize` and `evaluate` at how many videos have a detection.
+docs/training.md says how to read the warnings. A context attention near zero
+is not a sign: it is common, and actions are found without it.
+"""
+
+import numpy as np
+
+# Softmax attentions sum to one over foreground, context and background: an
+# undecided snippet has 1/3 of each. Below 0.1 no threshold of --eta cuts it.
+LOW_ATTENTION = 0.1
+# Models with 0.9 and more everywhere find actions by their activation. Here
+# the softmax is saturated: its gradient a(1 - a) is 1/2000 of that at 1/3.
+HIGH_ATTENTION = 0.9999
+# Each training video has an action, and one action of a few seconds is this
+# share of a video of a few minutes. Of what is not foreground there is more.
+MIN_SHARE = 0.01
+# Eq. 3 scores the foreground by the best eighth of a video's snippets, as
+# published, and each training video has an action. If the background takes
+# more than this, less than half of that eighth is left for all actions; and no
+# action fills so much of a sample that covers as many actions as it can.
+MAX_CLASS_SHARE = 0.95
+# Of the videos that were localized or are evaluated. As a rule each of them
+# has an action, so that most should have a detection.
+MIN_DETECTED_SHARE = 0.5
+
+_CALMER = (
+    "try a lower --learning_rate (it was {rate:g}), a longer "
+    "--rate_warmup_epochs, or --clip_norm"
+)
+
+
+def signs(foreground, class_logits, classes, learning_rate):
+    """What has died in a model, judged by its outputs for training videos.
+
+    The bounds are the constants of this module:
+
+    - The foreground attention is above LOW_ATTENTION in less than MIN_SHARE
+      of the snippets: nothing is foreground.
+    - It is above HIGH_ATTENTION in all but less than MIN_SHARE of them:
+      everything is foreground.
+    - More than MAX_CLASS_SHARE of the snippets choose the same class, by
+      their highest logit as in Eq. 6: the dictionary has collapsed.
+
+    Args:
+        foreground: [N] foreground attention of N snippets of several videos,
+            without padding, from 0 to 1.
+        class_logits: [N, C+1] p of the same snippets, class 0 the background.
+        classes: names of the C actions.
+        learning_rate: that of the training, for the advice.
+
+    Returns:
+        list of sentences, empty for a healthy model.
+    """
+    found, calmer = [], _CALMER.format(rate=learning_rate)
+    seen = (
+        f"in the training videos that were looked at, {len(foreground)} "
+        "snippets"
+    )
+    if (foreground > LOW_ATTENTION).mean() < MIN_SHARE:
+        found.append(
+            "the foreground attention has died: its mean is "
+            f"{foreground.mean():.2g} and its 99th percentile "
+            f"{np.percentile(foreground, 99):.2g} {seen}, where a trained one "
+            f"exceeds {LOW_ATTENTION} in at least {MIN_SHARE:.0%}; {calmer}; "
+            "or an --attention_bias above 0"
+        )
+    if (foreground <= HIGH_ATTENTION).mean() < MIN_SHARE:
+        found.append(
+            "the foreground attention tells nothing apart: its mean is "
+            f"{foreground.mean():.6f}, and it exceeds {HIGH_ATTENTION} in "
+            f"{(foreground > HIGH_ATTENTION).mean():.1%} {seen}; {calmer}; or "
+            "a lower --attention_bias"
+        )
+    count = np.bincount(class_logits.argmax(axis=1))
+    largest, share = count.argmax(), count.max() / count.sum()
+    if share > MAX_CLASS_SHARE:
+        name = ("background", *classes)[largest]
+        found.append(
+            f"the dictionary has collapsed: {share:.1%} of the snippets "
+            f"choose {name!r} {seen}, more than {MAX_CLASS_SHARE:.0%}; "
+            f"{calmer}; or a lower --lambda_smt"
+        )
+    return found
+
+
+def few_detections(detected, total, advice):
+    """A sentence if too few videos have a detection, else None.
+
+    Args:
+        detected: number of videos with at least one detection.
+        total: number of all videos, of which MIN_DETECTED_SHARE is enough.
+        advice: what to look at, the sentence's second half.
+    """
+    if detected >= MIN_DETECTED_SHARE * total:
+        return None
+    return (
+        f"only {detected} of {total} videos have a detection, fewer than "
+        f"{MIN_DETECTED_SHARE:.0%}; {advice}"
+    )
