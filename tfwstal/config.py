@@ -98,9 +98,11 @@ class Config(
     )
     classes: str = _flag(
         "",
-        ("convert", "inspect"),
-        "File with one action name a line, which fixes the order of the "
-        "classes. Default: the sorted labels of the annotations.",
+        ("convert", "inspect", "evaluate", "visualize"),
+        "File with one action name per line, which fixes the order of the "
+        "classes. Default: the sorted labels of the annotations. For evaluate "
+        "and visualize it names classes that files give as numbers: one NAME "
+        "per line from 0 on, or NUMBER NAME.",
     )
     output_dir: str = _flag(
         "",
@@ -127,11 +129,24 @@ class Config(
     detections: str = _flag(
         "",
         ("localize", "evaluate", "visualize", "client"),
-        "Detections file: ActivityNet JSON, times in seconds. evaluate takes "
-        "several, separated by commas, and compares them.",
+        "Detections file, times in seconds: ActivityNet JSON, or for evaluate "
+        "and visualize another --format. evaluate takes several files, "
+        "separated by commas, and compares them.",
+    )
+    format: str = _flag(
+        "auto",
+        ("evaluate", "visualize"),
+        "Format of the detections: ActivityNet JSON, with or without "
+        "'results' (json), lines VIDEO START END CLASS SCORE as in the THUMOS "
+        "kit (thumos), CSV, or a pickle of ActionFormer, OpenTAD or pandas; "
+        "auto: found from the content.",
+        choices=("auto", "json", "thumos", "csv", "pickle"),
     )
     ground_truth: str = _flag(
-        "", ("evaluate", "visualize"), "Ground truth (ActivityNet JSON)."
+        "",
+        ("evaluate", "visualize"),
+        "Ground truth: ActivityNet JSON, THUMOS's folder of CLASS_test.txt "
+        "files, or CSV with the columns video, start, end, label, subset.",
     )
     table: str = _flag(
         "",

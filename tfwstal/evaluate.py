@@ -68,6 +68,8 @@ def read_inputs(config):
         config.group(EvaluationOptions),
         bad_segments=config.bad_segments,
         snippet=(config.frames_per_snippet, config.fps),
+        file_format=config.format,
+        classes=config.classes,
     )
 
 

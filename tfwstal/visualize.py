@@ -20,9 +20,15 @@ import pathlib
 import tqdm
 
 from tfwstal import files, inference
-from tfwstal.data import activitynet, batches, folder
+from tfwstal.data import batches, folder
 from tfwstal.errors import InputError
-from tfwstal.evaluation import average_precision, scoring, tables
+from tfwstal.evaluation import (
+    average_precision,
+    detection_checks,
+    formats,
+    scoring,
+    tables,
+)
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.evaluation.words import counted
 from tfwstal.plotting import html_report, timeline, video_rows
@@ -52,11 +58,7 @@ def write_page(config):
             )
     _check_output("html", config)
     truths = read_truths(config) if config.ground_truth else {}
-    found = (
-        activitynet.read_detections(config.detections)
-        if config.detections
-        else None
-    )
+    found = read_found(config) if config.detections else None
     curves = read_curves(config) if config.run_dir else {}
     videos = video_rows.all_rows(truths, found, curves)
     facts, result, averages = "", None, None
@@ -68,6 +70,8 @@ def write_page(config):
             options,
             bad_segments=config.bad_segments,
             snippet=(config.frames_per_snippet, config.fps),
+            file_format=config.format,
+            classes=config.classes,
         )
         result, facts = scoring.score(inputs, options), inputs.facts
         facts = tables.format_facts(facts)
@@ -94,7 +98,7 @@ def read_rows(config):
         video_rows.require_video(video, truths, where)
         rows.append(truths[video])
     if config.detections:
-        found = activitynet.read_detections(config.detections)
+        found = read_found(config)
         if not (config.ground_truth or config.run_dir):
             video_rows.require_video(video, found, config.detections)
         rows.append(timeline.strongest(found.get(video, ())))
@@ -106,8 +110,11 @@ def read_rows(config):
 
 def read_truths(config):
     """The ground truth of each video of --subset: dict video id -> Bars."""
-    videos, bad = activitynet.read_ground_truth(
-        config.ground_truth, config.bad_segments
+    videos, bad = formats.read_ground_truth(
+        config.ground_truth,
+        config.subset,
+        config.bad_segments,
+        _classes(config),
     )
     subset = config.subset.casefold()
     truths = video_rows.truth_bars(
@@ -117,6 +124,20 @@ def read_truths(config):
         if each.video_id in ((config.video,) if config.video else truths):
             print(f"{each}: {'kept' if each.kept else 'left out'}")
     return truths
+
+
+def read_found(config):
+    """The detections: dict video id -> list, as `evaluate` counts them."""
+    found = formats.read_detections(
+        config.detections, config.format, _classes(config)
+    )
+    return detection_checks.mend_reversed(
+        config.detections, found, config.bad_detections
+    )[0]
+
+
+def _classes(config):
+    return formats.read_classes(config.classes) if config.classes else None
 
 
 def read_curves(config, only=""):

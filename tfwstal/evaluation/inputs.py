@@ -5,9 +5,13 @@ import dataclasses
 
 import numpy as np
 
-from tfwstal.data import activitynet
 from tfwstal.errors import InputError
-from tfwstal.evaluation import average_precision, choices, detection_checks
+from tfwstal.evaluation import (
+    average_precision,
+    choices,
+    detection_checks,
+    formats,
+)
 from tfwstal.evaluation.words import counted
 
 
@@ -54,13 +58,14 @@ class Inputs:
     facts: dict
 
 
-def read_truth(path, options, bad_segments="error"):
+def read_truth(path, options, bad_segments="error", classes=None):
     """Reads the ground truth and selects the videos that count.
 
     Args:
-        path: ground-truth file, ActivityNet JSON.
+        path: ground truth, as for `formats.read_ground_truth`.
         options: EvaluationOptions.
         bad_segments: as for `activitynet.read_ground_truth`.
+        classes: dict from number to class name, or None.
 
     Returns:
         Truth.
@@ -69,7 +74,9 @@ def read_truth(path, options, bad_segments="error"):
         InputError: for a file that cannot be read, or options that leave no
             segment.
     """
-    everything, bad = activitynet.read_ground_truth(path, bad_segments)
+    everything, bad = formats.read_ground_truth(
+        path, options.subset, bad_segments, classes
+    )
     labels = {s.label for v in everything.values() for s in v.segments}
     labels |= {b.segment.label for b in bad}
     labels.discard(choices.AMBIGUOUS)

@@ -2,9 +2,8 @@
 
 import pathlib
 
-from tfwstal.data import activitynet
 from tfwstal.errors import InputError
-from tfwstal.evaluation import average_precision, inputs
+from tfwstal.evaluation import average_precision, formats, inputs
 from tfwstal.evaluation.average_precision.diagnosis import diagnose
 
 
@@ -22,6 +21,8 @@ def read(
     *,
     bad_segments="error",
     snippet=(16, 25.0),
+    file_format="auto",
+    classes="",
 ):
     """Reads the ground truth once, and each detections file.
 
@@ -32,6 +33,8 @@ def read(
         bad_segments: as for `activitynet.read_ground_truth`.
         snippet: frames per snippet and frames per second, for the unit
             "snippets".
+        file_format: as for `formats.read_detections`.
+        classes: path of a class list, "" for none.
 
     Returns:
         list of Inputs, one for each detections file.
@@ -45,12 +48,13 @@ def read(
             average_precision.thresholds_of_range(text)
         except ValueError as error:
             raise InputError(f"--averages: {error}") from None
-    truth = inputs.read_truth(ground_truth, options, bad_segments)
+    names = formats.read_classes(classes) if classes else None
+    truth = inputs.read_truth(ground_truth, options, bad_segments, names)
     return [
         inputs.fit(
             truth,
             path,
-            activitynet.read_detections(path, allow_reversed=True),
+            formats.read_detections(path, file_format, names),
             options,
             snippet,
         )

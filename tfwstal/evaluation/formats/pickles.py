@@ -1,0 +1,221 @@
+"""Detections in pickles, read without executing what they ask for.
+
+A pickle is a program that may call any function. Here each name that it uses
+must be one of NumPy's or pandas's for arrays and tables, and stands for a
+record of the call, which is read afterwards; nothing of NumPy or pandas is
+called by the pickle.
+
+ActionFormer (libs/utils/train_utils.py) writes a dict of columns: "video-id",
+"t-start", "t-end", "label", "score". A pandas table has such columns too, and
+a dict of videos is read as its JSON form. A list of tables holds one class
+each, as AutoLoc writes them.
+"""
+
+import io
+import math
+import pickle
+import re
+import struct
+
+import numpy as np
+
+from tfwstal.evaluation.formats import texts
+from tfwstal.evaluation.formats.problem import Problem
+
+
+class _Call:
+    """What a pickle wants to make: name, arguments and state."""
+
+    name = ""
+    state = None
+
+    def __new__(cls, *arguments, **_):
+        call = super().__new__(cls)
+        call.arguments = arguments
+        return call
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+_NAMES = {
+    "numpy": ("ndarray", "dtype"),
+    "numpy.core.multiarray": ("_reconstruct", "scalar"),
+    "numpy._core.multiarray": ("_reconstruct", "scalar"),
+    "numpy.core.numeric": ("_frombuffer",),
+    "numpy._core.numeric": ("_frombuffer",),
+    "pandas.core.frame": ("DataFrame",),
+    "pandas.core.internals": ("BlockManager",),
+    "pandas.core.internals.managers": ("BlockManager",),
+    "pandas._libs.internals": ("_unpickle_block",),
+    "pandas.core.indexes.base": ("_new_Index", "Index"),
+    "pandas.core.indexes.range": ("RangeIndex",),
+    "pandas.core.indexes.numeric": ("Int64Index",),
+    "builtins": ("slice",),
+    "__builtin__": ("slice",),
+    "_codecs": ("encode",),
+}
+_CALLS = {
+    name: type(name, (_Call,), {"name": name})
+    for name in {name for names in _NAMES.values() for name in names}
+}
+
+
+class _Reader(pickle.Unpickler):
+    def find_class(self, module, name):
+        if name not in _NAMES.get(module, ()):
+            raise Problem(
+                f"its pickle names {module}.{name}"[:120]
+                + ", which is not loaded; only arrays, tables and text are"
+            )
+        return _CALLS[name]
+
+
+def read(content):
+    """Reads a pickle.
+
+    Args:
+        content: bytes.
+
+    Returns:
+        dict video id -> list of {"label", "score", "segment"}, not checked.
+
+    Raises:
+        Problem: for anything else.
+    """
+    try:
+        # Python 2's text stays bytes, since its arrays are text too.
+        found = _plain(_Reader(io.BytesIO(content), encoding="bytes").load())
+    except Problem:
+        raise
+    except (
+        *(pickle.UnpicklingError, EOFError, ValueError, TypeError, KeyError),
+        *(IndexError, AttributeError, OverflowError, MemoryError),
+        *(RecursionError, ImportError, struct.error),
+    ) as error:
+        raise Problem(
+            f"its pickle is damaged or of another kind ({error!s:.80})"
+        ) from None
+    if isinstance(found, list):  # a table per class
+        tables = enumerate(found)
+        return texts.by_video(row for c, t in tables for row in _rows(t, c))
+    if isinstance(found, dict) and isinstance(found.get("results"), dict):
+        found = found["results"]
+    if isinstance(found, dict) and not texts.columns_of(found):
+        if all(isinstance(entries, list) for entries in found.values()):
+            return found
+    return texts.by_video(_rows(found))
+
+
+def _rows(columns, label=None):
+    """Rows (video, start, end, label, score) of a dict of columns.
+
+    Args:
+        columns: dict name -> list.
+        label: class of all rows, if there is no such column.
+
+    Raises:
+        Problem: if a column is missing, or they differ in length.
+    """
+    if not isinstance(columns, dict):
+        raise Problem("its pickle holds neither columns nor videos")
+    places, keys = texts.columns_of(columns), list(columns)
+    lists = {name: columns[keys[place]] for name, place in places.items()}
+    if label is not None and "video" in lists:
+        lists.setdefault("label", [label] * len(lists["video"]))
+    missing = ", ".join(name for name in texts.NAMES if name not in lists)
+    if missing:
+        raise Problem(f"its pickle has no column {missing}")
+    lists = [lists[name] for name in texts.NAMES]
+    if len({len(each) for each in lists}) > 1:
+        raise Problem("the columns of its pickle differ in length")
+    return zip(*lists, strict=True)
+
+
+def _plain(value):
+    """Turns calls into lists, dicts, text and numbers."""
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, dict):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if not isinstance(value, _Call):
+        return value
+    if value.name == "DataFrame":
+        return _table(value)
+    if value.name == "scalar":
+        kind, raw = value.arguments
+        return np.frombuffer(_raw(raw), _dtype(kind)).tolist()[0]
+    if value.name in ("_reconstruct", "_frombuffer"):
+        return _plain(_array(value).tolist())
+    raise Problem(f"its pickle holds a {value.name} where values are needed")
+
+
+def _raw(value):
+    """Bytes of an array, however the pickle has them."""
+    if isinstance(value, _Call) and value.name == "encode":
+        value = value.arguments[0].encode("latin-1")
+    if isinstance(value, str):
+        value = value.encode("latin-1")
+    return bytes(value)
+
+
+def _dtype(call):
+    code = call.arguments[0]
+    code = code.decode("ascii") if isinstance(code, bytes) else code
+    if not re.fullmatch(r"[fiubSUO]\d{1,6}", code):
+        raise Problem(f"its pickle holds a dtype {code[:20]!r}")
+    if code[0] == "O":
+        return np.dtype("O")
+    order = call.state[1] if call.state else "<"
+    order = order.decode("ascii") if isinstance(order, bytes) else order
+    return np.dtype(order + code)
+
+
+def _array(call):
+    """The NumPy array of a recorded call."""
+    if call.name == "_frombuffer":
+        raw, kind, shape, order = call.arguments
+        fortran, dtype = order == "F", _dtype(kind)
+        values = _raw(raw)
+    else:
+        _, shape, kind, fortran, values = call.state
+        dtype = _dtype(kind)
+    if dtype.hasobject:
+        if math.prod(shape) != len(values):
+            raise Problem("its pickle holds a damaged array")
+        flat = np.empty(len(values), object)
+        flat[:] = [
+            _plain(v) if isinstance(v, (_Call, bytes)) else v for v in values
+        ]
+    else:
+        flat = np.frombuffer(_raw(values), dtype)
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _table(frame):
+    """The columns of a pandas table: dict name -> list."""
+    state = {_plain(key): value for key, value in frame.state.items()}
+    manager = state.get("_mgr", state.get("_data"))
+    if manager.state is None:  # pandas 1.3 and later: (blocks, axes)
+        blocks, axes = manager.arguments[:2]
+        blocks = [block.arguments[:2] for block in blocks]
+    else:
+        newest = manager.state[3][next(iter(manager.state[3]))]
+        newest = {_plain(key): value for key, value in newest.items()}
+        axes, blocks = newest["axes"], []
+        for block in newest["blocks"]:
+            block = {_plain(key): value for key, value in block.items()}
+            blocks.append((block["values"], block["mgr_locs"]))
+    index = {_plain(k): v for k, v in axes[0].arguments[1].items()}
+    names = _plain(index["data"])
+    columns = {}
+    for values, places in blocks:
+        if places.name == "slice":
+            places = range(len(names))[slice(*places.arguments)]
+        else:
+            places = _array(places).tolist()
+        for place, column in zip(places, _array(values), strict=True):
+            columns[names[place]] = _plain(column.tolist())
+    return {name: columns[name] for name in names}
