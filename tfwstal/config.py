@@ -85,8 +85,9 @@ class Config(
     # === Files ===
     features_dir: str = _flag(
         "",
-        ("convert", "inspect"),
-        "Folder of the I3D features, in a layout of --layout.",
+        ("convert", "inspect", "localize"),
+        "Folder of the I3D features, in a layout of --layout; of localize, "
+        "{rgb,flow}/VIDEO.npy, joined/VIDEO.npy or VIDEO.npy.",
     )
     annotations: str = _flag(
         "",
@@ -157,7 +158,12 @@ class Config(
     export_dir: str = _flag(
         "", ("export",), "Folder of the model's versions, models/NAME."
     )
-    video: str = _flag("", ("visualize",), "Id of the video to draw.")
+    video: str = _flag(
+        "",
+        ("visualize", "localize"),
+        "Visualize: id of the video to draw. Localize: a film, or a folder of "
+        "pictures (img_00001.jpg).",
+    )
     picture: str = _flag(
         "",
         ("visualize", "evaluate", "inspect"),

@@ -5,8 +5,14 @@
     python -m tfwstal.localize --run_dir=runs/a \
         --features=rgb.npy,flow.npy --fps=25 --frames_per_snippet=16
 
-The first form writes ActivityNet JSON for a whole split, the second shows the
-segments of one video in the terminal.
+    python -m tfwstal.localize --run_dir=runs/a --video=clip.mp4 \
+        --rgb_checkpoint=rgb_imagenet/model.ckpt \
+        --flow_checkpoint=flow_imagenet/model.ckpt
+
+The first form writes ActivityNet JSON for a whole split. The others show the
+segments in the terminal, and write them with --detections: of one video's
+features, of a film (--videos=FOLDER for many), or of a folder of features
+(--features_dir).
 """
 
 from tfwstal import command_line
@@ -20,8 +26,17 @@ import tensorflow as tf
 import tqdm
 
 from tfwstal import files, inference
-from tfwstal.data import activitynet, batches, feature_files, folder, record
+from tfwstal.data import (
+    activitynet,
+    batches,
+    feature_files,
+    features_dir,
+    folder,
+    record,
+)
 from tfwstal.errors import InputError
+from tfwstal.extraction import feature_folder, matching, sources
+from tfwstal.extraction import run as extraction
 from tfwstal.plotting.detection_table import detection_table
 from tfwstal.training import collapse, run_folder
 
@@ -40,6 +55,10 @@ def main(config):
     )
     if config.features:
         localize_one(config)
+    elif config.video or config.videos != "all":
+        localize_films(config)
+    elif config.features_dir:
+        localize_features(config)
     else:
         localize_split(config)
 
@@ -79,24 +98,114 @@ def localize_one(config):
     """Localizes one video from .npy files and prints its segments."""
     array = feature_files.load_video(config.features)
     model, classes = run_folder.load(config.run_dir)
+    _check_width(array, model, config.features)
+    localized = _Localized(config, model, classes)
+    localized.add(pathlib.Path(config.features[0]).stem, array)
+    localized.write()
+
+
+def localize_features(config):
+    """Localizes the videos of a folder of features."""
+    found = features_dir.find(config.features_dir)
+    model, classes = run_folder.load(config.run_dir)
+    facts = feature_folder.read_facts(config.features_dir)
+    if facts:
+        _check(config, facts, model, f"--features_dir={config.features_dir}")
+    localized = _Localized(config, model, classes)
+    for name, paths in found.items():
+        array = feature_files.load_video(paths)
+        _check_width(array, model, paths)
+        localized.add(name, array)
+    localized.write()
+
+
+def localize_films(config):
+    """Localizes films, by the network that the run's features came from."""
+    found, _ = sources.find(config.video or config.videos)
+    if config.video and len(found) > 1:
+        raise InputError(
+            f"--video={config.video} holds {len(found)} videos; give "
+            f"--videos={config.video}"
+        )
+    model, classes = run_folder.load(config.run_dir)
+    settings = matching.settings_of_run(
+        config.extraction_settings(),
+        run_folder.read_extraction(config.run_dir),
+    )
+    networks, used = extraction.load_models(config.checkpoints())
+    facts = extraction.describe(settings, used)
+    _check(config, facts, model, "films")
+    localized = _Localized(config, model, classes)
+    failed, _ = extraction.extract(
+        found,
+        settings,
+        networks,
+        extraction.Collector(localized.add),
+        config.num_workers,
+        config.snippets_per_batch,
+    )
+    localized.write()
+    if failed:
+        raise InputError(extraction.failures(failed, "segments"))
+
+
+def _check(config, facts, model, what):
+    """Refuses features of another network or time scale than the run's."""
+    matching.check(
+        facts,
+        run_folder.read_extraction(config.run_dir),
+        run_folder.time_scale(config.run_dir),
+        model.feature_dim,
+        what,
+    )
+
+
+def _check_width(array, model, names):
     if array.shape[1] != model.feature_dim:
         raise InputError(
-            f"--features={','.join(config.features)}: {array.shape[1]} wide, "
+            f"--features={','.join(map(str, names))}: {array.shape[1]} wide, "
             f"the model was trained on {model.feature_dim}"
         )
-    video = {
-        "video_id": tf.constant(pathlib.Path(config.features[0]).stem),
-        "features": tf.constant(array),
-        "num_snippets": tf.constant(len(array)),
-        "seconds_per_snippet": tf.constant(
-            record.time_scale(config.fps, config.frames_per_snippet)
-        ),
-    }
-    detector = inference.make_detector(model, config.localization_settings())
-    ((name, found),) = inference.localize_dataset(detector, [video], classes)
-    if config.detections:
-        activitynet.write_detections(config.detections, {name: found})
-    print(detection_table(name, len(array), found))
+
+
+class _Localized:
+    """Localizes videos one after the other and keeps what was detected."""
+
+    def __init__(self, config, model, classes):
+        self._detector = inference.make_detector(
+            model, config.localization_settings()
+        )
+        self._classes = classes
+        self._detections = config.detections
+        self._seconds = record.time_scale(config.fps, config.frames_per_snippet)
+        self._results, self._tables = {}, []
+
+    def add(self, name, array, facts=()):
+        """Localizes one video, [T, D], and keeps its table for `write`."""
+        video = {
+            "video_id": tf.constant(name),
+            "features": tf.constant(array),
+            "num_snippets": tf.constant(len(array)),
+            "seconds_per_snippet": tf.constant(self._seconds),
+        }
+        ((_, found),) = inference.localize_dataset(
+            self._detector, [video], self._classes
+        )
+        self._results[name] = found
+        notes = dict(facts).get("notes", ())
+        self._tables.append(
+            "\n".join(
+                [detection_table(name, len(array), found)]
+                + [f"{name}: {note}" for note in notes]
+            )
+        )
+
+    def write(self):
+        """Writes --detections, if it is given, and prints the segments."""
+        if self._detections and self._results:
+            activitynet.write_detections(self._detections, self._results)
+        for table in self._tables:
+            print(table)
 
 
 if __name__ == "__main__":

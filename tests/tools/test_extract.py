@@ -12,7 +12,11 @@ from tests.extraction.film_files import (
     write_pictures,
     write_sound,
 )
-from tests.extraction.random_weights import random_values, write_checkpoint
+from tests.extraction.random_weights import (
+    Mean,
+    random_values,
+    write_checkpoint,
+)
 from tfrecords_tools import convert, extract
 from tfwstal import command_line
 from tfwstal.config import Config
@@ -110,17 +114,6 @@ def test_films_become_records(config, films, tmp_path, capsys, monkeypatch):
     assert facts["flow"] == "dis"
     described = json.loads((out / "extraction.json").read_text())
     assert facts["weights"] == described["weights"]
-
-
-class Mean:
-    """A network that is quick: the mean of each channel, 1024 wide."""
-
-    def __init__(self, channels):
-        self.channels = channels
-
-    def __call__(self, clips):
-        means = tf.reduce_mean(clips, axis=(1, 2, 3))
-        return tf.tile(means, [1, 512])[:, :1024]
 
 
 @pytest.fixture

@@ -201,13 +201,26 @@ def read_facts(folder):
 
 def _check_same(path, before, facts):
     """Raises InputError if features of both would not be comparable."""
+    different = difference(before, facts)
+    if different:
+        key, was, now = different
+        raise InputError(
+            f"--output_dir={path} was begun with {key} {was}, not {now}; "
+            "choose another folder"
+        )
+
+
+def difference(facts, others):
+    """The first thing in which two kinds of features differ.
+
+    Returns:
+        its name and both values as texts, or None.
+    """
     for key in IDENTITY:
-        was, now = _identity(before, key), _identity(facts, key)
-        if was != now:
-            raise InputError(
-                f"--output_dir={path} was begun with {key} {json.dumps(was)}, "
-                f"not {json.dumps(now)}; choose another folder"
-            )
+        values = _identity(facts, key), _identity(others, key)
+        if values[0] != values[1]:
+            return key, *map(json.dumps, values)
+    return None
 
 
 def _identity(facts, key):

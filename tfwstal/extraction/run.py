@@ -2,6 +2,7 @@
 
 import importlib.metadata
 
+import numpy as np
 import tqdm
 
 import tfwstal
@@ -141,6 +142,31 @@ class _Progress:
 
     def _show(self):
         self._bar.set_postfix_str(f"{self._ended}/{self._videos} videos")
+
+
+class Collector:
+    """A sink that hands each video's features over when they are whole.
+
+    Args:
+        take: function of the video's name, its features [T, D] float32, RGB
+            then flow, and its facts.
+    """
+
+    def __init__(self, take):
+        self._take = take
+        self._parts = {}
+
+    def add(self, source, features):
+        parts = self._parts.setdefault(source.name, [])
+        streams = [features[s] for s in ("rgb", "flow") if s in features]
+        parts.append(np.concatenate(streams, axis=1))
+
+    def finish(self, source, facts):
+        parts = self._parts.pop(source.name)
+        self._take(source.name, np.concatenate(parts), facts)
+
+    def fail(self, source, message):
+        self._parts.pop(source.name, None)
 
 
 def failures(failed, what):

@@ -88,13 +88,18 @@ def goes_on(config):
 
 def _other_flag(run_dir, config):
     """What the first flag is that differs from a run's, in words, or None."""
-    lines = (run_dir / FLAGS).read_text("utf-8").splitlines()
-    recorded = dict(line.removeprefix("--").split("=", 1) for line in lines)
+    recorded = _recorded_flags(run_dir)
     for name, text in config.run_flags().items():
         if recorded.get(name) != text:
             was = f"--{name}={recorded[name]}" if name in recorded else "unset"
             return f"--{name}={text} was {was}"
     return None
+
+
+def _recorded_flags(run_dir):
+    """dict from the names of a run's flags to their texts."""
+    lines = (run_dir / FLAGS).read_text("utf-8").splitlines()
+    return dict(line.removeprefix("--").split("=", 1) for line in lines)
 
 
 def check_space(run_dir, num_weights):
@@ -202,6 +207,12 @@ def save_extraction(facts, run_dir):
     """
     if facts:
         files.write_json(pathlib.Path(run_dir) / EXTRACTION, facts, indent=2)
+
+
+def time_scale(run_dir):
+    """(fps, frames per snippet) of the features a run was trained on."""
+    recorded = _recorded_flags(pathlib.Path(run_dir))
+    return float(recorded["fps"]), int(recorded["frames_per_snippet"])
 
 
 def read_extraction(run_dir):
