@@ -32,7 +32,7 @@ from tfrecords_tools import layouts
 from tfrecords_tools.sharding import provenance, shards, verification
 from tfwstal.config import Config
 from tfwstal.data import feature_files
-from tfwstal.data.activitynet import BadSegment, Segment
+from tfwstal.data.annotations import BadSegment, Segment
 from tfwstal.data.folder import DatasetInfo
 from tfwstal.errors import InputError
 from tfwstal.extraction import feature_folder

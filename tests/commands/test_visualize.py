@@ -9,7 +9,7 @@ from matplotlib.image import imread
 from tests.conftest import random_model
 from tfwstal import visualize
 from tfwstal.config import Config
-from tfwstal.data.activitynet import Segment
+from tfwstal.data.annotations import Segment
 from tfwstal.errors import InputError
 from tfwstal.plotting import timeline
 from tfwstal.plotting.timeline import Bars, Curves

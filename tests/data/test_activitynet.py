@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from tfwstal.data import activitynet
 from tfwstal.data.activitynet import (
-    Segment,
-    VideoAnnotation,
     read_detections,
     read_ground_truth,
     write_detections,
 )
+from tfwstal.data.annotations import Segment, VideoAnnotation
 from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
@@ -217,7 +216,7 @@ def test_malformed_video_is_named(tmp_path, video, message):
         pytest.param('{"KEY": []}', "has no object 'KEY'", id="wrong kind"),
         pytest.param(
             '{"KEY": {"v": [], "w": [], "v": []}}',
-            "'v' stands twice in one object; remove one of the two",
+            "'v' is twice in one object; remove one of the two",
             id="duplicate video",
         ),
     ],
@@ -323,6 +322,26 @@ def test_malformed_detection_is_named(tmp_path, entry, message):
     assert str(caught.value).startswith(f"{path}: video 'v': ")
     assert message in str(caught.value)
     assert "(and 2 more like it" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " v", "a\nb", "\x1b[31mred", "\ud800", "v" * 99 + "\0"]
+)
+@pytest.mark.parametrize(
+    "entries", [[], [{"label": "Jump", "score": 1, "segment": [0, 1]}]]
+)
+def test_names_of_videos_are_checked_in_both_files(tmp_path, name, entries):
+    detections = _write(tmp_path / "det.json", {"results": {name: entries}})
+    truth = {name: {"subset": "test", "annotations": []}}
+    truth = _write(tmp_path / "gt.json", {"database": truth})
+    for read, path in (
+        (read_detections, detections),
+        (read_ground_truth, truth),
+    ):
+        with pytest.raises(InputError, match="video .*: its name ") as caught:
+            read(path)
+        message = str(caught.value).removeprefix(str(path))
+        assert message.isprintable() and len(message) < 150
 
 
 def test_detections_of_a_video_must_be_a_list(tmp_path):

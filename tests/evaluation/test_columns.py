@@ -1,6 +1,6 @@
 """Columns keep the order of the files."""
 
-from tfwstal.data.activitynet import Segment, VideoAnnotation
+from tfwstal.data.annotations import Segment, VideoAnnotation
 from tfwstal.evaluation.columns import to_detections, to_instances
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tfwstal import evaluate, visualize
 from tfwstal.config import Config
-from tfwstal.data.activitynet import Segment
+from tfwstal.data.annotations import Segment
 from tfwstal.errors import InputError
 from tfwstal.evaluation.average_precision import (
     Detections,

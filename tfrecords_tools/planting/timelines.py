@@ -20,7 +20,7 @@ import numpy as np
 
 from tfrecords_tools.planting import features
 from tfrecords_tools.planting.families import FAMILIES
-from tfwstal.data.activitynet import Segment, VideoAnnotation
+from tfwstal.data.annotations import Segment, VideoAnnotation
 
 _MEDIAN_SECONDS = 3.0  # of an action
 _SHORTEST, _LONGEST = 0.2, 118.0

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from tfwstal import files
-from tfwstal.data.activitynet import VideoAnnotation
+from tfwstal.data.annotations import VideoAnnotation
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision, columns
 

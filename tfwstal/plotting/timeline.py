@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfwstal import files
-from tfwstal.data.activitynet import Segment
+from tfwstal.data.annotations import Segment
 
 # Detections drawn: those that score this part of the video's best or more, then
 # so many a class. The many weak ones would hide them.

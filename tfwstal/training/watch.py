@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tfwstal import inference
 from tfwstal.data import batches
-from tfwstal.data.activitynet import Segment
+from tfwstal.data.annotations import Segment
 from tfwstal.errors import InputError
 
 ATTENTIONS = ("foreground", "context", "background")
