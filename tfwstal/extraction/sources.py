@@ -8,7 +8,7 @@ import dataclasses
 import pathlib
 
 from tfwstal import files
-from tfwstal.data.activitynet import name_problem
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 from tfwstal.extraction import frame_folders, snippets
 from tfwstal.extraction.films import Film, film_seconds
