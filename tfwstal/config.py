@@ -30,7 +30,7 @@ _COMMANDS = {
     ExtractionOptions: ("extract", "localize"),
 }
 _MORE_COMMANDS = {
-    "seed": ("synthesize",),
+    "seed": ("synthesize", "evaluate"),
     "tiou_thresholds": ("train", "tune"),
 }
 
@@ -357,6 +357,20 @@ class Config(
         "Lengths that part the ranges of --analysis, in the unit of --unit; "
         "usual for ActivityNet: 30,60,120,180.",
         low=0.0,
+    )
+    bootstrap: int = _flag(
+        0,
+        ("evaluate",),
+        "Draws of a bootstrap over the videos, such as 1000, for 95 % "
+        "intervals of each mAP and of the paired difference of two files; 0: "
+        "none.",
+        low=0,
+        high=1_000_000,
+    )
+    ties: bool = _flag(
+        False,
+        ("evaluate",),
+        "Print the mAP with equal scores in the worst and in the best order.",
     )
     per_class: bool = _flag(
         False, ("evaluate",), "Print each class's average precision too."

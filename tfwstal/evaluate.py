@@ -20,7 +20,13 @@ import pathlib
 
 from tfwstal import files
 from tfwstal.errors import InputError
-from tfwstal.evaluation import comparison, error_analysis, scoring, tables
+from tfwstal.evaluation import (
+    comparison,
+    error_analysis,
+    scoring,
+    tables,
+    uncertainty,
+)
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.training import collapse
 
@@ -32,12 +38,20 @@ def main(config):
     options = config.group(EvaluationOptions)
     inputs = read_inputs(config)
     results = [scoring.score(each, options) for each in inputs]
+    bands = [
+        uncertainty.ties(each, result, options)
+        for each, result in zip(inputs, results, strict=True)
+    ]
     reports = []
-    for each, result in zip(inputs, results, strict=True):
+    for each, result, band in zip(inputs, results, bands, strict=True):
         if len(inputs) > 1:
             print(f"{each.facts['detections']}:")
-        print(tables.format_facts(each.facts))
-        reports.append(each.facts | tables.report_of(result, config.averages))
+        remark = uncertainty.tie_remark(band)
+        print(
+            "\n".join(filter(None, [tables.format_facts(each.facts), remark]))
+        )
+        report = tables.report_of(result, config.averages)
+        reports.append(each.facts | report | {"tie_band": band})
     print()
     names = comparison.short_names([r["detections"] for r in reports])
     shown = [comparison.result_table(names, results, config.averages)]
@@ -47,6 +61,9 @@ def main(config):
         print(tables.format_table(*results, config.per_class, config.averages))
     else:
         print("\n\n".join(map(comparison.as_text, shown)))
+    for table in _uncertainty(config, names, inputs, results, bands, reports):
+        print(f"\n{comparison.as_text(table)}")
+        shown.append(table)
     if config.analysis or config.picture:
         reports[0]["analysis"] = _analyse(config, inputs[0])
     if config.report:
@@ -77,6 +94,23 @@ def evaluate_files(config):
     """The MeanAveragePrecision and the facts of one detections file."""
     (inputs,) = read_inputs(config)
     return scoring.score(inputs, config.group(EvaluationOptions)), inputs.facts
+
+
+def _uncertainty(config, names, inputs, results, bands, reports):
+    """The tables of --ties and --bootstrap; adds intervals to the reports."""
+    shown = [uncertainty.tie_table(names, bands)] if config.ties else []
+    if config.bootstrap:
+        options = config.group(EvaluationOptions)
+        drawn = uncertainty.bootstrap(
+            inputs, options, config.bootstrap, config.seed
+        )
+        for report, draws in zip(reports, drawn, strict=True):
+            report["bootstrap"] = uncertainty.report_of(draws)
+        found = (names, results, drawn, options)
+        shown.append(uncertainty.interval_table(*found))
+        if len(results) > 1:
+            shown.append(uncertainty.difference_table(*found))
+    return shown
 
 
 def _warn_of_few_detections(facts):

@@ -157,6 +157,7 @@ def test_report_holds_result_and_choices(config, tmp_path, capsys):
         "tiou_thresholds": [0.5, 0.7],
         "mAP": [0.75, 0.5],
         "average_mAP": {},
+        "tie_band": {"0.5": [0.75, 0.75], "0.7": [0.5, 0.5]},
         "per_class": {
             "Dive": {"num_instances": 1, "AP": [1.0, 1.0]},
             "Jump": {"num_instances": 2, "AP": [0.5, 0.0]},

@@ -48,6 +48,7 @@ class Inputs:
         instances: Instances.
         detections: Detections.
         ambiguous: Instances that excuse false positives, or None.
+        videos: names of all videos evaluated, sorted.
         facts: dict for JSON: the options, and counts of what was found and
             ignored.
     """
@@ -55,6 +56,7 @@ class Inputs:
     instances: average_precision.Instances
     detections: average_precision.Detections
     ambiguous: average_precision.Instances | None
+    videos: tuple[str, ...]
     facts: dict
 
 
@@ -195,7 +197,11 @@ def fit(truth, path, detected, options, snippet=(16, 25.0)):
         "bad_segments_kept": [str(b) for b in truth.bad if b.kept],
     }
     return Inputs(
-        instances, detections, unclear if rule == "neutral" else None, facts
+        instances,
+        detections,
+        unclear if rule == "neutral" else None,
+        tuple(sorted({*truth.videos, *detections.videos})),
+        facts,
     )
 
 

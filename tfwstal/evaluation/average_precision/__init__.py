@@ -23,7 +23,7 @@ import dataclasses
 
 import numpy as np
 
-from . import unstable_sort
+from . import resampling, unstable_sort
 from .columns import Detections, Instances, checked_columns, indices
 from .matching import (
     match_activitynet,
@@ -52,8 +52,10 @@ __all__ = [
     "mean_average_precision",
     "non_interpolated_average_precision",
     "overlaps",
+    "bootstrap",
     "precision_at_ranks",
     "segment_tiou",
+    "tie_band",
     "thresholds_of_range",
 ]
 
@@ -235,6 +237,56 @@ def match(
         hits=hits,
         counts=hits | ~excused,
         found=found,
+    )
+
+
+def bootstrap(
+    ground_truth,
+    detections,
+    thresholds,
+    protocol="activitynet",
+    ambiguous=None,
+    *,
+    videos,
+    num_draws=1000,
+    seed=0,
+):
+    """mAP of sets of videos drawn with replacement.
+
+    With the same videos and seed, the draws of two results are the same, so
+    that their difference is paired.
+
+    Args:
+        ground_truth, detections, thresholds, protocol, ambiguous: as for
+            `match`.
+        videos: all videos that were evaluated, in a fixed order.
+        num_draws: B.
+        seed: of the draws.
+
+    Returns:
+        [B, H] float64.
+    """
+    matches = match(ground_truth, detections, thresholds, protocol, ambiguous)
+    weights = resampling.draw_weights(len(videos), num_draws, seed)
+    return resampling.bootstrap(
+        matches, ground_truth, detections, videos, weights, protocol
+    )
+
+
+def tie_band(
+    ground_truth,
+    detections,
+    thresholds,
+    protocol="activitynet",
+    ambiguous=None,
+):
+    """mAP with equal scores in the worst and in the best order.
+
+    Args: as for `match`. Returns: as `resampling.tie_band`.
+    """
+    matches = match(ground_truth, detections, thresholds, protocol, ambiguous)
+    return resampling.tie_band(
+        matches, detections.scores, _PROTOCOLS[protocol][1]
     )
 
 
