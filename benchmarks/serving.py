@@ -153,8 +153,8 @@ def _predict(base):
     with subprocess.Popen(command, **pipes) as process:
         try:
             address = process.stdout.readline().strip()
-            with connection.connect(address, timeout=600.0) as client:
-                yield lambda arrays: client.predict("features", arrays)
+            with connection.connect(address, timeout=600.0) as server:
+                yield lambda arrays: server.predict("features", arrays)
         finally:
             process.communicate()
 

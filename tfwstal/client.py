@@ -4,9 +4,9 @@
         --features=rgb.npy,flow.npy --detections=detections.json
     python -m tfwstal.client --server=localhost:8501 --transport=rest --selftest
 
-The first form sends features as `localize` reads them and shows the segments;
---detections also writes them as `localize` does. The second asks a running
-server for all that it must be able to do and ends with status 0 or 1.
+The first form sends features as `localize` reads them and prints the segments;
+--detections also writes them as `localize` does. The second form checks a
+running server end to end and exits with status 0 or 1.
 """
 
 from tfwstal import command_line, quiet_start
@@ -20,6 +20,7 @@ from tfwstal import files
 from tfwstal.data import activitynet, feature_files
 from tfwstal.plotting.detection_table import detection_table
 from tfwstal.serving import connection, selftest
+from tfwstal.serving.target import read_token
 
 
 def main(config):
@@ -39,17 +40,20 @@ def main(config):
         version=config.model_version,
         label=config.version_label,
         timeout=config.timeout,
-    ) as client:
+        tls=config.tls,
+        ca_file=config.ca_file,
+        token=read_token(config.token_file),
+    ) as server:
         if config.selftest:
-            selftest.run(client)
+            selftest.run(server)
         else:
-            localize(client, config)
+            localize(server, config)
 
 
-def localize(client, config):
+def localize(server, config):
     """Localizes one video from .npy files and prints its segments."""
     array = feature_files.load_video(config.features)
-    (found,) = client.localize([array])
+    (found,) = server.localize([array])
     name = pathlib.Path(config.features[0]).stem
     if config.detections:
         activitynet.write_detections(config.detections, {name: found})

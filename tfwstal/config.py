@@ -416,8 +416,8 @@ class Config(
     transport: str = _flag(
         "grpc",
         ("client",),
-        "How the server is asked: grpc (needs tfwstal[serving]), or rest, "
-        "with numbers as text, for which nothing is needed.",
+        "How the server is asked: grpc, which needs "
+        "pip install '.[serving]', or rest, which sends numbers as text.",
         choices=("grpc", "rest"),
     )
     model_name: str = _flag(
@@ -441,6 +441,23 @@ class Config(
         "Seconds after which a request is given up.",
         low=1e-3,
         high=86_400.0,
+    )
+    tls: bool = _flag(
+        False,
+        ("client",),
+        "Encrypt the connection (TLS) and check the server's certificate.",
+    )
+    ca_file: str = _flag(
+        "",
+        ("client",),
+        "PEM file with the certificates to trust with --tls, for a server "
+        "whose certificate no public authority signed.",
+    )
+    token_file: str = _flag(
+        "",
+        ("client",),
+        "Text file whose one line is sent with each request, as "
+        "'Authorization: Bearer LINE'. Needs --tls.",
     )
     selftest: bool = _flag(
         False,

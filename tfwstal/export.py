@@ -7,9 +7,13 @@ package: plain TensorFlow, C++ and the model server load it. docs/serving.md
 describes its signatures and files.
 """
 
+from tfwstal import command_line
+
+if __name__ == "__main__":  # answers --help before the slow imports
+    command_line.start("export")
+
 import pathlib
 
-from tfwstal import command_line
 from tfwstal.serving import saved_model
 from tfwstal.training import run_folder
 

@@ -5,6 +5,7 @@ import json
 import socket
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -190,7 +191,7 @@ def closed_port():
         (
             {"version": 9},
             "NOT_FOUND",
-            r"version 9 of model 'tfwstal' is not served; there are: "
+            r"version 9 of model 'tfwstal' is not served; the versions are: "
             r"1 \(AVAILABLE\), 2 \(AVAILABLE\)$",
         ),
         (
@@ -256,13 +257,30 @@ def test_something_else_that_speaks_http(status, body):
         thread = threading.Thread(target=other.handle_request)
         thread.start()
         target = Target(f"127.0.0.1:{other.server_port}")
-        with pytest.raises(ServerError, match=f"HTTP status {status}, no"):
+        with pytest.raises(ServerError, match=f"HTTP status {status}, which"):
             rest_transport.RestTransport(target).versions()
         thread.join()
 
 
-def test_rest_deadline_is_that_of_the_whole_answer():
-    # A byte every 0.1 s: each read is in time, all of them are not.
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"
+DRIPS = {
+    "body": (HEAD, b" "),
+    "headers": (b"HTTP/1.1 200 OK\r\nA: ", b"x"),
+    "status": (b"", b"HTTP/1.1 200 OK"),
+    "chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"1\r\n \r\n",
+    ),
+    "until it closes": (b"HTTP/1.0 200 OK\r\n\r\n", b" "),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "nothing": (b"", b""),
+}
+
+
+@pytest.mark.parametrize("case", DRIPS)
+def test_rest_deadline_is_that_of_the_whole_answer(case):
+    # A piece every 0.1 s: each read is in time, all of them are not.
+    first, piece = DRIPS[case]
     with socket.create_server(("127.0.0.1", 0)) as listening:
         target = Target(f"127.0.0.1:{listening.getsockname()[1]}", timeout=0.5)
         listening.settimeout(5)
@@ -271,22 +289,34 @@ def test_rest_deadline_is_that_of_the_whole_answer():
             stream, _ = listening.accept()
             with stream:
                 stream.recv(65536)
-                stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+                stream.sendall(first)
                 try:
-                    for _ in range(30):
-                        stream.sendall(b" ")
+                    for i in range(300):
+                        stream.sendall(piece[i % max(len(piece), 1) :][:1])
                         stopped.wait(0.1)
+                        if stopped.is_set():
+                            return
                 except OSError:
                     pass  # the client hung up, as it should
 
         stopped = threading.Event()
         thread = threading.Thread(target=drip)
         thread.start()
+        begin = time.monotonic()
         with pytest.raises(ServerError, match="no answer within") as raised:
             rest_transport.RestTransport(target).versions()
+        assert time.monotonic() - begin < 2
         stopped.set()
         thread.join()
     assert raised.value.code == "DEADLINE_EXCEEDED"
+
+
+def test_a_server_that_does_not_read():
+    with socket.create_server(("127.0.0.1", 0), backlog=1) as listening:
+        target = Target(f"127.0.0.1:{listening.getsockname()[1]}", timeout=0.5)
+        large = {"features": np.zeros((1, 3000, 500), np.float32)}
+        with pytest.raises(ServerError, match="no answer within"):
+            rest_transport.RestTransport(target).predict("features", large)
 
 
 def test_a_message_larger_than_the_server_takes(models, transport):
@@ -314,7 +344,12 @@ def test_more_than_a_protocol_buffer_holds(served):
         ([np.ones(5, np.float32)], r"\[5\]; floats"),
         ([np.ones((4, 5), np.int32)], r"int32 \[4, 5\]; floats"),
         ([np.ones((0, 5), np.float32)], "one snippet or more"),
-        ([np.full((4, 5), np.nan, np.float32)], "NaN or infinite"),
+        ([np.full((4, 5), np.nan, np.float32)], "NaN, infinite"),
+        ([np.full((4, 5), 1e300)], "too large for float32"),
+        ([[[1.0, 2.0], [3.0]]], "floats .* are needed"),
+        ([[[1, 2]]], "floats .* are needed"),
+        (["rgb.npy"], "floats .* are needed"),
+        ([np.ones((4, 0), np.float32)], "floats .* are needed"),
         ([np.ones((4, 5)), np.ones((4, 4))], "video 1 has features 4 wide"),
     ],
 )
@@ -338,11 +373,64 @@ def test_the_servers_own_refusal_is_one_line(served, transport):
 
 
 @pytest.mark.parametrize(
-    "address", ["localhost", "localhost:", ":8500", "http://localhost:8501", ""]
+    "address",
+    [
+        "localhost",
+        "localhost:",
+        ":8500",
+        "http://localhost:8501",
+        "",
+        "localhost:0",
+        "localhost:65536",
+        "localhost:99999",  # which would wrap around to 34463
+        "localhost:-1",
+        "localhost:８５００",
+        "::1:8500",
+        "local host:8500",
+        "localhost:8500\n",
+        None,
+    ],
 )
 def test_an_address_without_host_and_port(address):
     with pytest.raises(InputError, match="HOST:PORT is needed"):
         Target(address)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"timeout": 0}, "--timeout=0"),
+        ({"timeout": -1}, "--timeout=-1"),
+        ({"timeout": float("inf")}, "--timeout=inf"),
+        ({"timeout": float("nan")}, "--timeout=nan"),
+        ({"timeout": 1e300}, "--timeout=1e"),
+        ({"timeout": "5"}, "--timeout=5"),
+        ({"version": 2**70}, "--model_version=1180591620717411303424: must"),
+        ({"version": -1}, "--model_version=-1: must"),
+        ({"version": 1e300}, "--model_version=1e"),
+        ({"version": 2.5}, "--model_version=2.5: must"),
+        ({"model": ""}, "--model_name is empty"),
+    ],
+)
+def test_values_that_no_request_can_carry(wrong, message):
+    with pytest.raises(InputError, match=message):
+        Target("localhost:8500", **wrong)
+
+
+def test_addresses_that_are_fine():
+    for address in ("h:1", "10.0.0.1:65535", "[::1]:8500", "a-b.example:80"):
+        assert Target(address).server == address
+
+
+def test_lists_are_arrays(served, transport):
+    video = videos()[2]
+    with connection.connect(served.address(transport), transport) as asked:
+        assert asked.localize([video.tolist()]) == asked.localize([video])
+        for wrong in ([], "record", ["record"], [b"", None]):
+            with pytest.raises(InputError, match="list of bytes"):
+                asked.localize_records(wrong)
+        with pytest.raises(InputError, match="the client knows"):
+            asked.predict("classify", {})
 
 
 def test_version_and_label_together():
@@ -355,7 +443,7 @@ def test_grpc_without_its_stubs(monkeypatch):
         sys.modules, "tfwstal.serving.grpc_transport", raising=False
     )
     monkeypatch.setitem(sys.modules, "tensorflow_serving.apis", None)
-    with pytest.raises(InputError, match=r"'tfwstal\[serving\]'.*=rest"):
+    with pytest.raises(InputError, match=r"'.\[serving\]'.*=rest"):
         with connection.connect("localhost:8500"):
             pass
 
@@ -529,20 +617,16 @@ def test_selftest_of_a_good_server(run_and_server, transport, capsys):
 
 
 class Tampered:
-    """A client whose server has a fault."""
+    """A transport whose server has a fault."""
 
-    def __init__(self, asked, predict):
-        self._asked, self._predict = asked, predict
+    def __init__(self, transport, predict):
+        self._transport, self._predict = transport, predict
 
     def __getattr__(self, name):
-        return getattr(self._asked, name)
+        return getattr(self._transport, name)
 
     def predict(self, signature, inputs):
-        return self._predict(self._asked.predict, signature, inputs)
-
-    def localize(self, videos):
-        batch = connection.batch_of(videos)
-        return connection.detections(self.predict("features", batch))
+        return self._predict(self._transport.predict, signature, inputs)
 
 
 def ascending(predict, signature, inputs):
@@ -587,7 +671,8 @@ def test_selftest_of_a_bad_server(run_and_server, fault, message, capsys):
     _, server = run_and_server
     with connection.connect(server.grpc_address) as asked:
         with pytest.raises(InputError, match="of 6 checks failed"):
-            selftest.run(Tampered(asked, fault))
+            asked._transport = Tampered(asked._transport, fault)
+            selftest.run(asked)
     assert message in capsys.readouterr().out
 
 
@@ -596,13 +681,13 @@ def test_selftest_needs_the_signatures_and_a_version(run_and_server):
     with connection.connect(server.grpc_address) as asked:
         lacking = asked.signatures()
         del lacking["activations"]
-        wrong = Tampered(asked, None)
-        wrong.signatures = lambda: lacking
+        asked._transport = Tampered(asked._transport, None)
+        asked._transport.signatures = lambda: lacking
         with pytest.raises(InputError, match="'activations' differs"):
-            selftest.run(wrong)
-        wrong.versions = lambda: {1: "LOADING"}
+            selftest.run(asked)
+        asked._transport.versions = lambda: {1: "LOADING"}
         with pytest.raises(InputError, match="available: 1 LOADING"):
-            selftest.run(wrong)
+            selftest.run(asked)
 
 
 def test_the_command_line(run_and_server, run_command):

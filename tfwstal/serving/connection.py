@@ -1,7 +1,7 @@
 """Asks a running model server for the actions of videos.
 
-    with connection.connect("localhost:8500") as client:
-        ((first, *others),) = client.localize([features])  # [T, D]
+    with connection.connect("localhost:8500") as server:
+        ((first, *others),) = server.localize([features])  # [T, D]
     first["label"], first["score"], first["segment"]  # seconds
 
 The server is TensorFlow Serving with a folder that `tfwstal.export` wrote.
@@ -12,34 +12,36 @@ import contextlib
 import numpy as np
 
 from tfwstal.errors import InputError
+from tfwstal.serving import answers
 from tfwstal.serving.target import ServerError, Target
 
 
 @contextlib.contextmanager
 def connect(server, transport="grpc", **target):
-    """A ServingClient; the connection is closed at the end of the block.
+    """Opens a Connection and closes it at the end of the block.
 
     Args:
         server: "host:port".
         transport: "grpc" or "rest"; each has a port of its own.
-        **target: `model`, `version`, `label` and `timeout` of Target.
+        **target: other attributes of Target: `model`, `version`, `label`,
+            `timeout`, `tls`, `ca_file` and `token`.
 
     Raises:
-        InputError: if the address is no host:port, or the stubs that gRPC
-            needs are not installed.
+        InputError: if one of these is wrong, or tensorflow-serving-api, which
+            gRPC needs, is not installed.
     """
-    client = ServingClient(Target(server, **target), transport)
+    opened = Connection(Target(server, **target), transport)
     try:
-        yield client
+        yield opened
     finally:
-        client.close()
+        opened.close()
 
 
-class ServingClient:
+class Connection:
     """One model of one server.
 
-    All methods raise ServerError if the server does not answer in time, or
-    refuses the request, with what to do about it.
+    All methods raise ServerError if the server does not answer in time, refuses
+    the request, or sends a malformed answer. The message says what to do.
 
     Args:
         target: Target.
@@ -64,7 +66,7 @@ class ServingClient:
 
         Returns:
             dict from name to {"inputs": {name: (dtype, shape)}, "outputs":
-            ...}: dtypes as "DT_FLOAT", -1 in a shape for what is free.
+            ...}: dtypes as "DT_FLOAT", -1 in a shape for any size.
         """
         with self._explained():
             self._signatures = self._transport.signatures()
@@ -74,14 +76,15 @@ class ServingClient:
         """D, the width of the features that the model takes.
 
         Raises:
-            InputError: if the model is none that `tfwstal.export` wrote.
+            InputError: if the model was not written by `tfwstal.export`.
         """
         signature = (self._signatures or self.signatures()).get("features", {})
         _, shape = signature.get("inputs", {}).get("features", ("", ()))
-        if len(shape) != 3:
+        if len(shape) != 3 or shape[2] < 1:
             raise InputError(
                 f"--server={self._target.server}: {self._target} has no "
-                "signature 'features'; serve what tfwstal.export wrote"
+                "signature 'features' of [videos, snippets, features]; serve "
+                "what tfwstal.export wrote"
             )
         return shape[2]
 
@@ -90,20 +93,34 @@ class ServingClient:
 
         Args:
             signature: "features", "serving_default" or "activations".
-            inputs: dict of arrays; strings as an object array of bytes.
+            inputs: dict of arrays, the leading axis of B videos; strings as an
+                object array of bytes.
 
         Returns:
-            dict of arrays; strings as an object array of bytes.
+            dict of arrays, checked by `answers.checked`; strings as an object
+            array of bytes.
         """
+        if signature not in answers.OUTPUTS:
+            raise InputError(
+                f"signature {signature!r}: the client knows "
+                f"{', '.join(answers.OUTPUTS)}"
+            )
         with self._explained():
-            return self._transport.predict(signature, inputs)
+            outputs = self._transport.predict(signature, inputs)
+        with self._target.reading(f"signature {signature!r}"):
+            return answers.checked(
+                signature,
+                outputs,
+                len(next(iter(inputs.values()))),
+                inputs.get("num_snippets"),
+            )
 
     def localize(self, videos):
         """Finds the actions of a batch of videos, in one request.
 
-        What the server would refuse is refused here first. It matters most
-        where the server batches: it pads what is too narrow, and one bad
-        request spoils the answers of those that it came to be batched with.
+        Videos that the server would refuse are refused here first. A server
+        with batching needs this most: it pads features that are too narrow,
+        and one bad request fails all requests that it was merged with.
 
         Args:
             videos: list of features, [T, D] float, T of any length.
@@ -113,52 +130,68 @@ class ServingClient:
             end]} in seconds, best first.
 
         Raises:
-            InputError: if there is no video, or one is not [T, D] with a
-                snippet or more, all finite, D the model's.
+            InputError: if there is no video, or one is not [T, D] floats with
+                T at least 1, all finite as float32, and D the model's.
         """
+        videos = [_as_floats(video, row) for row, video in enumerate(videos)]
         if not videos:
             raise InputError("no video is given to localize")
         width = self.feature_dim()
-        if any(np.shape(video)[1:] != (width,) for video in videos):
+        if any(video.shape[1] != width for video in videos):
             self._signatures = None  # another version may be served by now
             width = self.feature_dim()
         for row, video in enumerate(videos):
-            _check(video, row, width)
-        return detections(self.predict("features", batch_of(videos)))
+            if video.shape[1] != width:
+                raise InputError(
+                    f"video {row} has features {video.shape[1]} wide, the "
+                    f"model on the server takes {width}"
+                )
+        return answers.detections(self.predict("features", batch_of(videos)))
 
     def localize_records(self, records):
         """Finds the actions of records, which state their own frame rates.
 
         Args:
-            records: list of what `record.encode` returned, bytes.
+            records: list of bytes, as `record.encode` returns them.
 
         Returns:
             as `localize`.
+
+        Raises:
+            InputError: if there is no record, or one is not bytes.
         """
+        records = list(records)
+        if not records or not all(isinstance(each, bytes) for each in records):
+            raise InputError(
+                "localize_records needs a list of bytes, not empty"
+            )
         examples = {"examples": np.array(records, object)}
-        return detections(self.predict("serving_default", examples))
+        return answers.detections(self.predict("serving_default", examples))
 
     @contextlib.contextmanager
     def _explained(self):
-        """Tells a wrong version from a wrong name."""
+        """Lists the versions that exist where another one was asked for."""
         try:
             yield
         except ServerError as error:
             if error.code != "NOT_FOUND" or not self._target.version:
                 raise
-            there = ", ".join(
+            found = ", ".join(
                 f"{version} ({state})"
                 for version, state in sorted(self.versions().items())
             )
             raise ServerError(
                 error.code,
                 f"--server={self._target.server}: {self._target} is not "
-                f"served; there are: {there}",
+                f"served; the versions are: {found}",
             ) from None
 
 
 def batch_of(videos):
-    """Videos of any lengths, list of [T, D], as the inputs of one request.
+    """The inputs of one request for videos of any lengths.
+
+    Args:
+        videos: list of arrays [T, D].
 
     Returns:
         dict of `features` [B, T, D] float32, zero past a video's own snippets,
@@ -172,59 +205,40 @@ def batch_of(videos):
     return {"features": features, "num_snippets": lengths}
 
 
-def detections(outputs):
-    """The segments of a batch.
-
-    Args:
-        outputs: of the signatures `features` and `serving_default`: `segments`
-            [B, N, 2] seconds, `labels` [B, N] bytes, `scores` [B, N] and
-            `num_detections` [B], past which the rows are empty.
-
-    Returns:
-        for each video a list of {"label", "score", "segment"}, best first.
-    """
-    return [
-        [
-            {
-                "label": outputs["labels"][row][i].decode(),
-                "score": float(outputs["scores"][row][i]),
-                "segment": [float(t) for t in outputs["segments"][row][i]],
-            }
-            for i in range(count)
-        ]
-        for row, count in enumerate(outputs["num_detections"])
-    ]
-
-
 def _transport(target, name):
-    """Imports what the transport needs, and nothing else."""
+    """Imports only what the transport needs."""
     if name == "rest":
         from tfwstal.serving.rest_transport import RestTransport
 
         return RestTransport(target)
+    if name != "grpc":
+        raise InputError(f"transport {name!r}: must be grpc or rest")
     try:
         from tfwstal.serving.grpc_transport import GrpcTransport
     except ModuleNotFoundError as error:
         raise InputError(
             f"gRPC needs tensorflow-serving-api ({error}); pip install "
-            "'tfwstal[serving]', or use --transport=rest with the server's "
-            "REST port"
+            "'.[serving]', or use --transport=rest with the server's REST port"
         ) from None
     return GrpcTransport(target)
 
 
-def _check(video, row, width):
-    """Raises InputError unless the features of a video can be sent."""
-    array = np.asarray(video)
-    if array.ndim != 2 or array.dtype.kind != "f" or not len(array):
+def _as_floats(video, row):
+    """A video's features as float32; raises InputError if they are not."""
+    try:
+        array = np.asarray(video)
+    except ValueError:  # lists of different lengths
+        array = np.asarray(None)
+    if array.ndim != 2 or array.dtype.kind != "f" or not array.size:
         raise InputError(
             f"video {row} is {array.dtype} {list(array.shape)}; floats "
             "[snippets, features] are needed, one snippet or more"
         )
-    if array.shape[1] != width:
-        raise InputError(
-            f"video {row} has features {array.shape[1]} wide, the model on "
-            f"the server takes {width}"
-        )
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32, copy=False)
     if not np.isfinite(array).all():
-        raise InputError(f"video {row} holds NaN or infinite features")
+        raise InputError(
+            f"video {row} holds features that are NaN, infinite, or too large "
+            "for float32"
+        )
+    return array

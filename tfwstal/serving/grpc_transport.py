@@ -1,10 +1,13 @@
 """Requests to a model server over gRPC, with tensorflow-serving-api's stubs.
 
-Imported only when gRPC is asked for: the stubs are an extra.
+Imported only for --transport=grpc: the stubs are an extra.
 """
+
+import math
 
 import grpc
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
@@ -15,14 +18,13 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-# gRPC refuses to receive more than 4 MB unless told otherwise, and the
-# activations of a long video are more. What is sent has no limit by default,
-# and the model server itself receives up to 2 GB.
+# By default gRPC receives at most 4 MB, less than the activations of a long
+# video. The model server itself receives up to 2 GB.
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
-_MOST_BYTES = 2**31 - 1  # a protocol buffer's, whatever the options say
+_MOST_BYTES = 2**31 - 1  # of a protocol buffer, whatever the options say
 
 
 class GrpcTransport:
@@ -33,7 +35,17 @@ class GrpcTransport:
 
     def __init__(self, target):
         self._target = target
-        self._channel = grpc.insecure_channel(target.server, _OPTIONS)
+        if target.tls:
+            self._channel = grpc.secure_channel(
+                target.server,
+                grpc.ssl_channel_credentials(target.certificates()),
+                _OPTIONS,
+            )
+        else:
+            self._channel = grpc.insecure_channel(target.server, _OPTIONS)
+        self._metadata = ()
+        if target.token:
+            self._metadata = (("authorization", f"Bearer {target.token}"),)
         self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(
             self._channel
         )
@@ -49,28 +61,33 @@ class GrpcTransport:
         request.model_spec.name = self._target.model
         answer = self._call(self._models.GetModelStatus, request)
         states = get_model_status_pb2.ModelVersionStatus.State
-        return {
-            each.version: states.Name(each.state)
-            for each in answer.model_version_status
-        }
+        with self._target.reading("versions"):
+            return {
+                each.version: states.Name(each.state)
+                for each in answer.model_version_status
+            }
 
     def signatures(self):
-        """dict from name to {"inputs", "outputs"}; see ServingClient."""
+        """dict from name to {"inputs", "outputs"}; see Connection."""
         answer = self._call(
             self._predictions.GetModelMetadata,
             get_model_metadata_pb2.GetModelMetadataRequest(
                 model_spec=self._model_spec(), metadata_field=["signature_def"]
             ),
         )
-        found = get_model_metadata_pb2.SignatureDefMap()
-        answer.metadata["signature_def"].Unpack(found)
-        return {
-            name: {
-                "inputs": _tensors(signature.inputs),
-                "outputs": _tensors(signature.outputs),
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        with self._target.reading("metadata"):
+            try:
+                answer.metadata["signature_def"].Unpack(signatures)
+            except DecodeError as error:
+                raise ValueError(error) from None
+            return {
+                name: {
+                    "inputs": _tensors(signature.inputs),
+                    "outputs": _tensors(signature.outputs),
+                }
+                for name, signature in signatures.signature_def.items()
             }
-            for name, signature in found.signature_def.items()
-        }
 
     def predict(self, signature, inputs):
         """Runs a signature: dict of arrays -> dict of arrays."""
@@ -89,10 +106,11 @@ class GrpcTransport:
             },
         )
         answer = self._call(self._predictions.Predict, request)
-        return {
-            name: tf.make_ndarray(tensor)
-            for name, tensor in answer.outputs.items()
-        }
+        with self._target.reading("outputs"):
+            return {
+                name: _to_array(name, tensor)
+                for name, tensor in answer.outputs.items()
+            }
 
     def _model_spec(self):
         target = self._target
@@ -105,11 +123,21 @@ class GrpcTransport:
 
     def _call(self, method, request):
         try:
-            return method(request, timeout=self._target.timeout)
+            return method(
+                request, timeout=self._target.timeout, metadata=self._metadata
+            )
         except grpc.RpcError as error:
             raise self._target.error(
                 error.code().name, error.details()
             ) from None
+
+
+def _to_array(name, tensor):
+    # A tensor may state any shape for a single value, which then fills it.
+    size = math.prod(each.size for each in tensor.tensor_shape.dim)
+    if size > _MOST_BYTES / 4:
+        raise ValueError(f"output {name!r} states {size} values")
+    return tf.make_ndarray(tensor)
 
 
 def _num_bytes(array):

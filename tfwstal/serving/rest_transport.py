@@ -1,38 +1,45 @@
 """Requests to a model server over its REST port, with Python's own library.
 
 The forms are those of https://www.tensorflow.org/tfx/serving/api_rest. Numbers
-travel as text, several times the size of gRPC's; a float32 comes back as it
-was, since its decimal digits are written in full.
+travel as text, several times the size of gRPC's. A float32 arrives unchanged,
+because the server writes enough decimal digits.
 """
 
 import base64
+import contextlib
 import http.client
 import json
+import queue
 import socket
-import time
+import ssl
+import threading
 import urllib.parse
 
 import numpy as np
 
-# The server has HTTP statuses for gRPC's codes; these mean one code each.
+# The server maps gRPC's codes to HTTP statuses; these mean one code each.
 _CODES = {
     400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     413: "RESOURCE_EXHAUSTED",
     429: "RESOURCE_EXHAUSTED",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_MOST_BYTES = 2**31 - 1  # of an answer; that of gRPC's messages
 
 
 class RestTransport:
-    """The REST port of a model server; a connection a request.
+    """The REST port of a model server; opens a connection for each request.
 
     All methods raise ServerError.
     """
 
     def __init__(self, target):
         self._target = target
+        self._certificates = target.certificates()
         self._model = f"/v1/models/{urllib.parse.quote(target.model, safe='')}"
         self._version = self._model
         if target.version:
@@ -42,24 +49,27 @@ class RestTransport:
             self._version += f"/labels/{label}"
 
     def close(self):
-        """Nothing stays open."""
+        """Does nothing: no connection stays open."""
 
     def versions(self):
         """dict from each version of the model to its state, "AVAILABLE"."""
-        found = self._request("GET", self._model, "model_version_status")
-        return {int(each["version"]): each["state"] for each in found}
+        answer = self._request("GET", self._model, "model_version_status")
+        with self._target.reading("versions"):
+            return {int(each["version"]): str(each["state"]) for each in answer}
 
     def signatures(self):
-        """dict from name to {"inputs", "outputs"}; see ServingClient."""
-        found = self._request("GET", f"{self._version}/metadata", "metadata")
-        found = found["signature_def"]["signature_def"]
-        return {
-            name: {
-                part: _tensors(signature.get(part, {}))
-                for part in ("inputs", "outputs")
+        """dict from name to {"inputs", "outputs"}; see Connection."""
+        answer = self._request("GET", f"{self._version}/metadata", "metadata")
+        with self._target.reading("metadata"):
+            return {
+                name: {
+                    part: _tensors(signature.get(part, {}))
+                    for part in ("inputs", "outputs")
+                }
+                for name, signature in answer["signature_def"][
+                    "signature_def"
+                ].items()
             }
-            for name, signature in found.items()
-        }
 
     def predict(self, signature, inputs):
         """Runs a signature: dict of arrays -> dict of arrays."""
@@ -68,76 +78,139 @@ class RestTransport:
             "inputs": {name: to_json(array) for name, array in inputs.items()},
         }
         path = f"{self._version}:predict"
-        found = self._request("POST", path, "outputs", body)
-        return {name: from_json(value) for name, value in found.items()}
+        answer = self._request("POST", path, "outputs", body)
+        with self._target.reading("outputs"):
+            return {name: from_json(value) for name, value in answer.items()}
 
     def _request(self, method, path, key, body=None):
-        """What stands under `key` in the object that the server answers."""
+        """The value of `key` in the object that the server answers."""
         target = self._target
         content = None if body is None else json.dumps(body).encode()
         try:
-            status, text = _exchange(target, method, path, content)
+            status, text = self._exchange(method, path, content)
         except TimeoutError:
             raise target.error("DEADLINE_EXCEEDED", "") from None
         except http.client.HTTPException as error:
             raise target.error(
                 "UNAVAILABLE", f"no HTTP: {error!r}; gRPC has another port"
             ) from None
+        except ssl.SSLError as error:
+            raise target.error("UNAVAILABLE", error) from None
         except OSError as error:
             raise target.error("UNAVAILABLE", error.strerror or error) from None
         try:
             answer = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict) and status == 200 and key in answer:
             return answer[key]
         if isinstance(answer, dict) and "error" in answer:
             raise target.error(_CODES.get(status, "UNKNOWN"), answer["error"])
-        # A proxy, or something else altogether.
+        # A proxy, or another kind of server.
         if status == 413:
             raise target.error(
                 "RESOURCE_EXHAUSTED", "HTTP 413: larger than max"
             )
+        if status in (401, 403):
+            raise target.error(_CODES[status], f"HTTP status {status}")
         raise target.error(
-            "UNAVAILABLE", f"HTTP status {status}, no model server's answer"
+            "UNAVAILABLE",
+            f"HTTP status {status}, which is not a model server's answer",
         )
 
+    def _exchange(self, method, path, content):
+        """Sends one request; returns the status and the body.
 
-def _exchange(target, method, path, content):
-    """Sends one request; returns the status and the body.
+        A socket's timeout starts anew with every piece that arrives, and
+        looking up a name has none. So the whole exchange runs in a thread, and
+        is abandoned at the deadline.
+        """
+        target = self._target
+        exchange = _Exchange(self._connection())
+        arguments = (method, path, content, self._headers(content))
+        threading.Thread(
+            target=exchange.run, args=arguments, daemon=True
+        ).start()
+        try:
+            outcome = exchange.outcome.get(timeout=target.timeout)
+        except queue.Empty:
+            raise TimeoutError from None
+        finally:
+            exchange.abandon()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-    The deadline is that of the whole exchange: a socket's own starts anew with
-    every piece that is read.
+    def _connection(self):
+        target = self._target
+        if not target.tls:
+            return http.client.HTTPConnection(
+                target.server, timeout=target.timeout
+            )
+        trusted = self._certificates and self._certificates.decode("ascii")
+        return http.client.HTTPSConnection(
+            target.server,
+            timeout=target.timeout,
+            context=ssl.create_default_context(cadata=trusted),
+        )
+
+    def _headers(self, content):
+        headers = {}
+        if content:
+            headers["Content-Type"] = "application/json"
+        if self._target.token:
+            headers["Authorization"] = f"Bearer {self._target.token}"
+        return headers
+
+
+class _Exchange:
+    """One request and its answer.
+
+    Attributes:
+        outcome: queue that gets one item, (status, body) or an exception.
     """
-    end = time.monotonic() + target.timeout
-    connection = http.client.HTTPConnection(
-        target.server, timeout=target.timeout
-    )
 
-    def until_end():
-        left = end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
+    def __init__(self, connection):
+        self._connection = connection
+        self._abandoned = False
+        self._socket = None
+        self.outcome = queue.SimpleQueue()
 
-    try:
+    def run(self, *request):
+        """Sends the request and waits for the whole answer."""
+        try:
+            self.outcome.put(self._run(*request))
+        except Exception as error:  # raised again by the thread that waits
+            self.outcome.put(error)
+        finally:
+            self._connection.close()
+
+    def _run(self, *request):
+        connection = self._connection
         connection.connect()
+        self._socket = connection.sock
+        if self._abandoned:
+            raise TimeoutError
         # A large body in small packets must not wait for acknowledgements.
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        stream = connection.sock
-        stream.settimeout(until_end())
-        headers = {"Content-Type": "application/json"} if content else {}
-        connection.request(method, path, content, headers)
-        stream.settimeout(until_end())
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.request(*request)
         response = connection.getresponse()
-        pieces = []
+        pieces, size = [], 0
         while piece := response.read1(1 << 20):
             pieces.append(piece)
-            if not response.isclosed():
-                stream.settimeout(until_end())
+            size += len(piece)
+            if size > _MOST_BYTES:
+                raise http.client.HTTPException("more than 2 GB")
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
         return response.status, b"".join(pieces)
-    finally:
-        connection.close()
+
+    def abandon(self):
+        """Ends the thread, if it is still waiting for the network."""
+        self._abandoned = True
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
 
 
 def to_json(array):
@@ -150,15 +223,17 @@ def to_json(array):
 
 
 def from_json(value):
-    """Nested lists as an array of float32, int32 or bytes.
+    """Nested lists as an array of numbers, or of bytes as objects.
 
-    Those are all that the signatures answer with. The server writes a string
-    as it is, or as {"b64": ...} if the name of the output ends in `_bytes`.
+    The server writes a string as it is, or as {"b64": ...} if the name of the
+    output ends in `_bytes`.
+
+    Raises:
+        AttributeError, LookupError, TypeError, ValueError: if it is neither.
     """
     if _holds_text(value):
         return np.array(_map_leaves(value), object)
-    array = np.array(value)
-    return array.astype(np.int32 if array.dtype.kind == "i" else np.float32)
+    return np.array(value)
 
 
 def _holds_text(value):
@@ -178,7 +253,7 @@ def _map_leaves(value):
 def _tensors(infos):
     return {
         name: (
-            info["dtype"],
+            str(info["dtype"]),
             tuple(
                 int(dimension["size"])
                 for dimension in info["tensor_shape"].get("dim", ())
