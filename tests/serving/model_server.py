@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import http.server
 import pathlib
+import ssl
 import threading
 import time
 
@@ -77,6 +78,9 @@ class ModelServer:
         labels: dict from label to version.
         max_message_bytes: what it receives, over gRPC and over REST; the model
             server's own limit is 2 GB.
+        tls: PEM files of a key and its certificate, for TLS on both ports, as
+            a proxy before the model server has it.
+        token: requests without this bearer token are refused, likewise.
 
     Attributes:
         grpc_address, rest_address: "127.0.0.1:port".
@@ -91,10 +95,12 @@ class ModelServer:
         versions=None,
         labels=None,
         max_message_bytes=2**31 - 1,
+        tls=None,
+        token=None,
     ):
         self._base_path, self._name = pathlib.Path(base_path), name
         self.serve(versions, labels)
-        self.max_message_bytes = max_message_bytes
+        self.max_message_bytes, self.token = max_message_bytes, token
         self.delay, self.requests = 0.0, []
         self._grpc = grpc.server(
             concurrent.futures.ThreadPoolExecutor(4),
@@ -110,12 +116,28 @@ class ModelServer:
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(
             _ModelService(self), self._grpc
         )
-        port = self._grpc.add_insecure_port("127.0.0.1:0")
+        if tls:
+            key, certificate = (pathlib.Path(file).read_bytes() for file in tls)
+            port = self._grpc.add_secure_port(
+                "127.0.0.1:0",
+                grpc.ssl_server_credentials([(key, certificate)]),
+            )
+        else:
+            port = self._grpc.add_insecure_port("127.0.0.1:0")
         self.grpc_address = f"127.0.0.1:{port}"
         self._http = http.server.ThreadingHTTPServer(
             ("127.0.0.1", 0),
             type("Handler", (Handler,), {"server_core": self}),
         )
+        if tls:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls[1], tls[0])
+            # The handshake is each connection's own, not that of `accept`.
+            self._http.socket = context.wrap_socket(
+                self._http.socket,
+                server_side=True,
+                do_handshake_on_connect=False,
+            )
         self.rest_address = f"127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever)
 
@@ -258,8 +280,11 @@ class ModelServer:
 
 
 @contextlib.contextmanager
-def _answering(context):
+def _answering(context, token):
     try:
+        sent = dict(context.invocation_metadata()).get("authorization")
+        if token and sent != f"Bearer {token}":
+            raise Refused(grpc.StatusCode.UNAUTHENTICATED, "who are you?")
         yield
     except Refused as error:
         context.abort(error.code, error.message)
@@ -270,11 +295,11 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._server = server
 
     def Predict(self, request, context):
-        with _answering(context):
+        with _answering(context, self._server.token):
             return self._server.predict(request)
 
     def GetModelMetadata(self, request, context):
-        with _answering(context):
+        with _answering(context, self._server.token):
             return self._server.metadata(request)[0]
 
 
@@ -283,5 +308,5 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):
         self._server = server
 
     def GetModelStatus(self, request, context):
-        with _answering(context):
+        with _answering(context, self._server.token):
             return self._server.status(request)

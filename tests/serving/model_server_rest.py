@@ -71,6 +71,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._answer(_PREDICT, lambda spec, _: self._post(spec, body))
 
     def _answer(self, pattern, act):
+        token = self.server_core.token
+        if token and self.headers["Authorization"] != f"Bearer {token}":
+            self._send(401, "<html>Unauthorized</html>")  # a proxy's
+            return
         match = pattern.fullmatch(self.path)
         status = 200
         try:

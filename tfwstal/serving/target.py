@@ -123,7 +123,8 @@ class Target:
             return None
         try:
             content = pathlib.Path(self.ca_file).read_bytes()
-            ssl.create_default_context(cadata=content.decode("ascii"))
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=content.decode("ascii"))
         except OSError as error:  # of `ssl` too
             reason = error.strerror or error
         except ValueError:
