@@ -14,7 +14,7 @@ from tensorflow_serving.apis import (
     predict_pb2,
 )
 
-from tfwstal.data.activitynet import name_problem
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 from tfwstal.serving.connection import Connection
 from tfwstal.serving.grpc_transport import GrpcTransport

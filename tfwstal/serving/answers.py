@@ -7,7 +7,7 @@ shapes, counts, that numbers are finite, and that segments are inside the video.
 
 import numpy as np
 
-from tfwstal.data.activitynet import name_problem
+from tfwstal.data.names import name_problem
 
 _SEGMENTS = {
     "segments": ("floats", "BN2"),
