@@ -384,11 +384,11 @@ BAD_ACMNET = {
     "truncated": (truncate, "long.npy is truncated: 72127 bytes of 72128"),
     "no .npy": (
         lambda raw: (raw / "train/a_one.npy").write_text("version https://"),
-        "a_one.npy is no .npy array",
+        "a_one.npy is not a .npy array",
     ),
     "empty file": (
         lambda raw: (raw / "train/a_one.npy").write_bytes(b""),
-        "a_one.npy is no .npy array",
+        "a_one.npy is not a .npy array",
     ),
     "too large for float32": (
         spoil(np.full((1, 6), 1e39)),

@@ -1,12 +1,11 @@
 """Layouts with many videos in one file: .npz and HDF5.
 
 The arrays of a file are called VIDEO for joined features, VIDEO/rgb and
-VIDEO/flow for two streams, or VIDEO/anything where there is one for a video
-(the challenges' own features are VIDEO/c3d_features). Files called rgb and
-flow hold a stream each, files called train and test a split; all others are
-taken together. A .npz may also be of a single video, VIDEO.npz, with the
-arrays rgb and flow or only one that is called features, feats, joined or
-arr_0.
+VIDEO/flow for two streams, or VIDEO/anything for a single array (the
+challenges' own features are VIDEO/c3d_features). Files called rgb and flow
+hold one stream each, files called train and test one split each; all others
+are read together. A .npz may also hold a single video, VIDEO.npz, with the
+arrays rgb and flow or with one array called features, feats, joined or arr_0.
 """
 
 import dataclasses
@@ -16,9 +15,7 @@ import pathlib
 import zipfile
 import zlib
 
-import h5py
-import numpy as np
-
+from tfrecords_tools.layouts import hdf5
 from tfrecords_tools.layouts.streams import Stream
 from tfwstal.data import feature_files
 from tfwstal.errors import InputError
@@ -27,6 +24,17 @@ _OF_ONE_VIDEO = [
     {"rgb", "flow"},
     *({name} for name in ("features", "feats", "joined", "arr_0")),
 ]
+# Errors of zipfile on damaged, encrypted or unusually compressed archives.
+_DAMAGE = (
+    OSError,
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    NotImplementedError,
+)
 
 
 def read_npz(root, _):
@@ -42,8 +50,8 @@ def read_hdf5(root, _):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Array:
-    """An array inside a larger file."""
+class NpzArray:
+    """An array of a .npz file; for `tfwstal.data.feature_files`."""
 
     path: pathlib.Path
     key: str
@@ -51,48 +59,24 @@ class _Array:
     def __str__(self):
         return f"{self.path}[{self.key}]"
 
-
-class NpzArray(_Array):
-    """An array of a .npz file; for `tfwstal.data.feature_files`."""
-
     def header(self):
-        """Shape and dtype."""
+        """Returns shape and dtype."""
         try:
             with _open_zip(self.path).open(f"{self.key}.npy") as file:
                 return feature_files.read_npy_header(self, file)
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except InputError:
+            raise
+        except _DAMAGE as error:
             raise _unreadable(self, error) from None
 
     def content(self):
-        """The values, and the sha256 of the array as a .npy file."""
+        """Returns the values, and the sha256 of the array as a .npy file."""
         try:
             content = _open_zip(self.path).read(f"{self.key}.npy")
-        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except _DAMAGE as error:
             raise _unreadable(self, error) from None
         values = feature_files.parse_npy(self, content)
         return values, hashlib.sha256(content).hexdigest()
-
-
-class Hdf5Array(_Array):
-    """A dataset of a HDF5 file; for `tfwstal.data.feature_files`."""
-
-    def header(self):
-        """Shape and dtype."""
-        try:
-            with h5py.File(self.path) as file:
-                dataset = file[self.key]
-                return dataset.shape, dataset.dtype
-        except (OSError, KeyError, TypeError) as error:
-            raise _unreadable(self, error) from None
-
-    def content(self):
-        """The values, and the sha256 of their bytes in row-major order."""
-        try:
-            with h5py.File(self.path) as file:
-                values = np.ascontiguousarray(file[self.key][()])
-        except (OSError, KeyError, RuntimeError) as error:
-            raise _unreadable(self, error) from None
-        return values, hashlib.sha256(values.tobytes()).hexdigest()
 
 
 def _read(root, endings, arrays_of):
@@ -174,8 +158,14 @@ def _named(path, keys, make):
 def _npz_arrays(path):
     try:
         names = _open_zip(path).namelist()
-    except (OSError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise _unreadable(path, error) from None
+    for name in names:
+        if not name.endswith(".npy"):
+            raise InputError(
+                f"{path} contains {name!r:.80}, which is not an array; write "
+                "the file with np.savez"
+            )
     keys = [name.removesuffix(".npy") for name in names]
     if set(keys) in _OF_ONE_VIDEO and path.stem not in ("rgb", "flow"):
         return [
@@ -189,19 +179,11 @@ def _npz_arrays(path):
 
 
 def _hdf5_arrays(path):
-    keys = []
-    try:
-        with h5py.File(path) as file:
-            for video, item in file.items():
-                inside = isinstance(item, h5py.Group)
-                keys += [f"{video}/{k}" for k in item] if inside else [video]
-    except (OSError, KeyError, RuntimeError) as error:
-        raise _unreadable(path, error) from None
-    return list(_named(path, keys, Hdf5Array))
+    return list(_named(path, hdf5.keys(path), hdf5.Hdf5Array))
 
 
 def _open_zip(path):
-    """The open ZipFile: to read its directory for each video takes long."""
+    """The open ZipFile: reading its directory for each video is slow."""
     status = path.stat()
     return _cached_zip(path, status.st_mtime_ns, status.st_size)
 
@@ -213,6 +195,6 @@ def _cached_zip(path, *_):
 
 def _unreadable(where, error):
     return InputError(
-        f"{where} cannot be read ({type(error).__name__}: {error}); copy the "
-        "file again"
+        f"{where} cannot be read ({type(error).__name__}: {str(error)[:80]}); "
+        "copy the file again"
     )

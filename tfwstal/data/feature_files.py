@@ -12,6 +12,7 @@ their sha256, which says where it lies by `str`.
 import dataclasses
 import hashlib
 import io
+import math
 import os
 import tokenize
 
@@ -130,7 +131,7 @@ def read_npy_header(path, file):
         shape and dtype.
 
     Raises:
-        InputError: if it is no .npy.
+        InputError: if it is not a .npy.
     """
     try:
         version = np.lib.format.read_magic(file)
@@ -138,10 +139,20 @@ def read_npy_header(path, file):
             header = np.lib.format.read_array_header_1_0(file)
         else:
             header = np.lib.format.read_array_header_2_0(file)
-    # A header is a Python literal, and NumPy parses it as such.
-    except (ValueError, SyntaxError, TypeError, tokenize.TokenError) as error:
-        raise _no_array(path, error) from None
-    return header[0], header[2]
+    # A header is a Python literal, which NumPy parses as such.
+    except (
+        ValueError,
+        SyntaxError,
+        TypeError,
+        tokenize.TokenError,
+        RecursionError,
+        MemoryError,  # Python's parser, of deep nesting
+    ) as error:
+        raise _not_an_array(path, error) from None
+    shape, _, dtype = header
+    if not all(type(n) is int and n >= 0 for n in shape):
+        raise _not_an_array(path, f"its shape is {shape!r:.40}")
+    return shape, dtype
 
 
 def parse_npy(path, content):
@@ -151,9 +162,17 @@ def parse_npy(path, content):
         InputError: if it is no whole .npy, or holds pickled objects.
     """
     try:
+        file = io.BytesIO(content)
+        shape, dtype = read_npy_header(path, file)
+        # NumPy would allocate what the header states before it reads.
+        needed = file.tell() + math.prod(shape) * dtype.itemsize
+        if not dtype.hasobject and needed > len(content):
+            raise ValueError(f"{len(content)} bytes of {needed}")
         return np.load(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise _no_array(path, error) from None
+    except InputError:
+        raise
+    except (ValueError, EOFError, MemoryError) as error:
+        raise _not_an_array(path, error) from None
 
 
 def _checked_header(path):
@@ -240,5 +259,7 @@ def _unreadable(path, error):
     return InputError(f"{path} cannot be read ({error.strerror})")
 
 
-def _no_array(path, error):
-    return InputError(f"{path} is no .npy array ({error}); copy it again")
+def _not_an_array(path, error):
+    return InputError(
+        f"{path} is not a .npy array ({str(error)[:80]}); copy it again"
+    )
