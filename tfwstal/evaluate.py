@@ -20,13 +20,7 @@ import pathlib
 
 from tfwstal import files
 from tfwstal.errors import InputError
-from tfwstal.evaluation import (
-    comparison,
-    error_analysis,
-    scoring,
-    tables,
-    uncertainty,
-)
+from tfwstal.evaluation import comparison, error_analysis, scoring, summary
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.training import collapse
 
@@ -35,46 +29,33 @@ def main(config):
     """Evaluates as the Config says; see the module."""
     config.require("ground_truth", "detections")
     _check_outputs(config)
-    options = config.group(EvaluationOptions)
     inputs = read_inputs(config)
-    results = [scoring.score(each, options) for each in inputs]
-    bands = [
-        uncertainty.ties(each, result, options)
-        for each, result in zip(inputs, results, strict=True)
-    ]
-    reports = []
-    for each, result, band in zip(inputs, results, bands, strict=True):
-        if len(inputs) > 1:
-            print(f"{each.facts['detections']}:")
-        remark = uncertainty.tie_remark(band)
-        print(
-            "\n".join(filter(None, [tables.format_facts(each.facts), remark]))
-        )
-        report = tables.report_of(result, config.averages)
-        reports.append(each.facts | report | {"tie_band": band})
-    print()
-    names = comparison.short_names([r["detections"] for r in reports])
-    shown = [comparison.result_table(names, results, config.averages)]
-    if config.per_class:
-        shown.append(comparison.class_table(names, results))
-    if len(results) == 1:
-        print(tables.format_table(*results, config.per_class, config.averages))
-    else:
-        print("\n\n".join(map(comparison.as_text, shown)))
-    for table in _uncertainty(config, names, inputs, results, bands, reports):
-        print(f"\n{comparison.as_text(table)}")
-        shown.append(table)
+    found = summary.summarize(
+        inputs,
+        config.group(EvaluationOptions),
+        per_class=config.per_class,
+        ties=config.ties,
+        num_draws=config.bootstrap,
+        seed=config.seed,
+    )
+    print(found.text)
     if config.analysis or config.picture:
-        reports[0]["analysis"] = _analyse(config, inputs[0])
+        found.reports[0]["analysis"] = _analyse(config, inputs[0])
     if config.report:
-        content = reports[0] if len(reports) == 1 else {"results": reports}
-        files.write_json(config.report, content, indent=1)
+        files.write_json(config.report, found.for_json(), indent=1)
         print(f"\nReport: {config.report}")
     if config.table:
-        comparison.write(config.table, shown)
+        comparison.write(config.table, found.tables)
         print(f"\nTable: {config.table}")
-    for report in reports:
-        _warn_of_few_detections(report)
+    for each in inputs:
+        command_line.warn(
+            collapse.few_detections(
+                each.num_detected_videos,
+                each.facts["num_videos"],
+                "see whether train or localize ended with a warning, and "
+                "whether --detections are of this --subset",
+            )
+        )
 
 
 def read_inputs(config):
@@ -94,35 +75,6 @@ def evaluate_files(config):
     """The MeanAveragePrecision and the facts of one detections file."""
     (inputs,) = read_inputs(config)
     return scoring.score(inputs, config.group(EvaluationOptions)), inputs.facts
-
-
-def _uncertainty(config, names, inputs, results, bands, reports):
-    """The tables of --ties and --bootstrap; adds intervals to the reports."""
-    shown = [uncertainty.tie_table(names, bands)] if config.ties else []
-    if config.bootstrap:
-        options = config.group(EvaluationOptions)
-        drawn = uncertainty.bootstrap(
-            inputs, options, config.bootstrap, config.seed
-        )
-        for report, draws in zip(reports, drawn, strict=True):
-            report["bootstrap"] = uncertainty.report_of(draws)
-        found = (names, results, drawn, options)
-        shown.append(uncertainty.interval_table(*found))
-        if len(results) > 1:
-            shown.append(uncertainty.difference_table(*found))
-    return shown
-
-
-def _warn_of_few_detections(facts):
-    total = facts["num_videos"]
-    command_line.warn(
-        collapse.few_detections(
-            total - facts["num_videos_without_detections"],
-            total,
-            "see whether train or localize ended with a warning, and whether "
-            "--detections are of this --subset",
-        )
-    )
 
 
 def _analyse(config, inputs):

@@ -59,6 +59,12 @@ class Inputs:
     videos: tuple[str, ...]
     facts: dict
 
+    @property
+    def num_detected_videos(self):
+        """How many videos of the ground truth have a detection."""
+        facts = self.facts
+        return facts["num_videos"] - facts["num_videos_without_detections"]
+
 
 def read_truth(path, options, bad_segments="error", classes=None):
     """Reads the ground truth and selects the videos that count.
