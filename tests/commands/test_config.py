@@ -9,6 +9,8 @@ from tests.conftest import ROOT
 from tfwstal.command_line import parse
 from tfwstal.config import Config, commands_of
 from tfwstal.errors import InputError
+from tfwstal.evaluation import average_precision
+from tfwstal.evaluation.options import EvaluationOptions
 
 
 def config_of(*arguments):
@@ -164,3 +166,20 @@ def test_a_stray_word_in_a_runs_flags_is_an_error(tmp_path):
     (tmp_path / "flags.flags").write_text("hello\n")
     with pytest.raises(InputError, match="unexpected argument 'hello'"):
         parse(["localize", f"--run_dir={tmp_path}"], "localize")
+
+
+def test_visualize_evaluates_as_evaluate_does_whatever_the_run_says(tmp_path):
+    Config(tiou_thresholds=(0.3,), alpha=0.25).save(tmp_path / "flags.flags")
+    run = f"--run_dir={tmp_path}"
+    found = parse(["visualize", run], "visualize")
+    assert found.alpha == 0.25
+    expected = parse(["evaluate"], "evaluate")
+    assert found.group(EvaluationOptions) == expected.group(EvaluationOptions)
+    found = parse(["visualize", run, "--tiou_thresholds=0.5"], "visualize")
+    assert found.tiou_thresholds == (0.5,)
+    # tune scores trials as the run evaluates.
+    assert parse(["tune", run], "tune").tiou_thresholds == (0.3,)
+
+
+def test_the_averages_have_the_metrics_own_default():
+    assert Config().averages == average_precision.AVERAGES
