@@ -116,6 +116,13 @@ def test_a_class_has_one_colour_in_all_rows():
     )
 
 
+def test_no_class_has_a_colour_like_an_attentions():
+    for attention in timeline.ATTENTIONS.values():
+        for colour in timeline.COLOURS:
+            distance = np.linalg.norm(np.subtract(attention, colour))
+            assert distance > 0.2, (attention, colour)
+
+
 def test_curves_are_those_of_the_model(config):
     model = random_model()
     attention, activation = visualize.read_curves(config(alpha=0.0), "test_33")[

@@ -243,6 +243,8 @@ _PROBE = """
     bars: [...document.querySelector("svg").querySelectorAll("rect")].map(
       r => { const b = r.getBBox(); return [b.x, b.width]; }),
     curves: document.querySelectorAll("path.curve").length,
+    fills: [...document.querySelectorAll("rect.bar")].map(r =>
+      [r.textContent.split(": ")[0], r.getAttribute("fill")]),
   };
   const visible = () => [...document.querySelectorAll("section")]
     .filter(s => s.offsetHeight).length;
@@ -323,6 +325,13 @@ def test_a_browser_draws_it(browser, tmp_path):
         atol=0.01,
     )
     assert seen["classes"] == ["all classes", _LABEL, "b"]
+    colours = {}
+    for name, colour in seen["fills"]:
+        colours.setdefault(name, set()).add(colour)
+    assert {_LABEL, "b"} <= colours.keys()
+    # One for a class, on the whole page, and none for two.
+    assert all(len(each) == 1 for each in colours.values())
+    assert len(set.union(*colours.values())) == len(colours)
     assert seen["of_class"] == 200
     assert seen["of_name"] == 11  # video_17, and video_170 to 179
     assert seen["longest"] == "video_199"

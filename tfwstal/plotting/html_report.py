@@ -88,10 +88,11 @@ def _summary(facts, result, averages):
         for i in np.argsort(-best, kind="stable")
     ]
     heads = ("class", "AP %, mean", "", "instances")
+    longest = max(best.max(), 1e-9)  # the best class fills its cell
     cells = "".join(
         f"<tr><td>{html.escape(label)}<td>{100 * ap:.2f}"
         f'<td class="bar" data-value="{ap:.6f}">'
-        f'<i style="width:{100 * ap:.1f}%"></i><td>{count}</tr>'
+        f'<i style="width:{100 * ap / longest:.1f}%"></i><td>{count}</tr>'
         for label, ap, count in rows
     )
     parts.append("<h2>Classes</h2>")

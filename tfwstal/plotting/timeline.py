@@ -21,7 +21,14 @@ SCORE_PART = 0.3
 TOP_K = 10
 # Classes whose activation is drawn, best video scores first.
 TOP_CLASSES = 4
-COLOURS = matplotlib.colormaps["Dark2"].colors
+# Of classes: two maps without what is like an attention's orange or grey.
+COLOURS = tuple(
+    matplotlib.colormaps[name].colors[i]
+    for name, i in (
+        *(("Dark2", 0), ("Dark2", 2), ("Dark2", 3), ("Dark2", 4)),
+        *(("Dark2", 6), ("Set1", 0), ("Set1", 1)),
+    )
+)
 ATTENTIONS = {
     "foreground": (0.0, 0.0, 0.0),
     "context": (0.9, 0.5, 0.1),
