@@ -241,7 +241,7 @@ def key(config):
     training = {
         name: text
         for name, text in config.texts("train").items()
-        if name not in afterwards or name == "data_dir"
+        if name not in afterwards or name in ("data_dir", "seed")
     }
     digest = hashlib.sha256(json.dumps(training).encode()).hexdigest()
     return digest[:12]
