@@ -14,8 +14,7 @@ import pathlib
 
 from tfwstal.errors import InputError
 from tfwstal.evaluation.options import EvaluationOptions
-from tfwstal.extraction.options import ExtractionOptions
-from tfwstal.extraction.sources import Settings
+from tfwstal.extraction.options import ExtractionOptions, Settings
 from tfwstal.method.options import LocalizationSettings, ModelOptions, to_text
 from tfwstal.training.options import RunOptions, TrainingOptions
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.extraction.film_files import gray, texture, write_film
+from tfwstal.extraction.options import Settings
 from tfwstal.extraction.readers import Readers
-from tfwstal.extraction.sources import Reading, Settings, Source
+from tfwstal.extraction.sources import Reading, Source
 
 SETTINGS = Settings(flow="dis", shorter_side=32, crop_size=32)
 

@@ -13,7 +13,8 @@ from tests.extraction.film_files import (
 from tfwstal.errors import InputError
 from tfwstal.extraction import pictures, sources
 from tfwstal.extraction.flow import Flow, flow_values
-from tfwstal.extraction.sources import Reading, Settings, Source
+from tfwstal.extraction.options import Settings
+from tfwstal.extraction.sources import Reading, Source
 
 SMALL = {"shorter_side": 24, "crop_size": 16}
 

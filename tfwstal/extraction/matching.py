@@ -11,7 +11,7 @@ def settings_of_run(settings, trained_on):
     """The Settings that make a run's features.
 
     Args:
-        settings: sources.Settings, of the flags.
+        settings: options.Settings, of the flags.
         trained_on: facts of the run's features, as extraction.json has them,
             or None where the run does not know.
 

@@ -35,7 +35,7 @@ def extract(sources, settings, models, sink, num_workers=0, batch=4):
 
     Args:
         sources: sources.Source of each video.
-        settings: sources.Settings; its streams are those of `models`.
+        settings: options.Settings; its streams are those of `models`.
         models: dict "rgb", "flow" -> i3d.I3D.
         sink: is told what there is, by the methods
             `add(source, {stream: float32 [n, 1024]})`, in a video's order,

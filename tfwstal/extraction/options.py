@@ -42,3 +42,29 @@ class ExtractionOptions(Options):
                 f"crop_size={self.crop_size} is larger than --shorter_side="
                 f"{self.shorter_side}; the square is cut out of the frame"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(ExtractionOptions):
+    """How snippets are made of videos; see ExtractionOptions too.
+
+    Attributes:
+        fps: frames a second; films are converted to it by time, pictures are
+            taken to have it.
+        frames_per_snippet: S.
+        rgb: whether RGB is wanted.
+    """
+
+    fps: float = 25.0
+    frames_per_snippet: int = 16
+    rgb: bool = True
+
+    def __post_init__(self):
+        # The fields of this class have no metadata to check.
+        ExtractionOptions(self.flow, self.shorter_side, self.crop_size)
+
+    @property
+    def streams(self):
+        """Names of the streams that are wanted."""
+        flow = ("flow",) if self.flow != "none" else ()
+        return (("rgb",) if self.rgb else ()) + flow

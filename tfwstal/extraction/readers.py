@@ -20,7 +20,7 @@ class Readers:
 
     Args:
         sources: sources.Source of each video, in the order of their start.
-        settings: sources.Settings.
+        settings: options.Settings.
         num_workers: processes; 0 for one a core, at most one a video.
         snippets_ahead: that may wait for the network, besides the one that
             each process holds.

@@ -39,7 +39,7 @@ def describe(settings, used):
     """How features are made, as extraction.json holds it.
 
     Args:
-        settings: sources.Settings.
+        settings: options.Settings.
         used: from `load_models`.
     """
     return {

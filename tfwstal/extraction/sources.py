@@ -13,7 +13,6 @@ from tfwstal.errors import InputError
 from tfwstal.extraction import frame_folders, snippets
 from tfwstal.extraction.films import Film, film_seconds
 from tfwstal.extraction.flow import METHODS, Flow
-from tfwstal.extraction.options import ExtractionOptions
 
 # What FFmpeg decodes has many more; a film of another suffix is given by name
 # or in a list.
@@ -21,32 +20,6 @@ SUFFIXES = frozenset(
     ".3gp .avi .flv .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts "
     ".vob .webm .wmv".split()
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(ExtractionOptions):
-    """How snippets are made of videos; see ExtractionOptions too.
-
-    Attributes:
-        fps: frames a second; films are converted to it by time, pictures are
-            taken to have it.
-        frames_per_snippet: S.
-        rgb: whether RGB is wanted.
-    """
-
-    fps: float = 25.0
-    frames_per_snippet: int = 16
-    rgb: bool = True
-
-    def __post_init__(self):
-        # The fields of this class have no metadata to check.
-        ExtractionOptions(self.flow, self.shorter_side, self.crop_size)
-
-    @property
-    def streams(self):
-        """Names of the streams that are wanted."""
-        flow = ("flow",) if self.flow != "none" else ()
-        return (("rgb",) if self.rgb else ()) + flow
 
 
 @dataclasses.dataclass(frozen=True)
