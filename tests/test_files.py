@@ -50,7 +50,9 @@ class TestCheckOutputs:
         with pytest.raises(InputError, match=r"\\x00.*contains a NUL"):
             files.check_outputs({"report": name}, ["x"], True)
 
-    @pytest.mark.parametrize("kind", ["same", "dots", "symbolic", "hard"])
+    @pytest.mark.parametrize(
+        "kind", ["same", "dots", "new", "symbolic", "hard"]
+    )
     def test_an_input(self, tmp_path, monkeypatch, kind):
         monkeypatch.chdir(tmp_path)
         given = tmp_path / "given.json"
@@ -61,6 +63,7 @@ class TestCheckOutputs:
         output = {
             "same": given,
             "dots": "./x/../given.json",
+            "new": "new/../given.json",
             "symbolic": tmp_path / "symbolic",
             "hard": tmp_path / "hard",
         }[kind]

@@ -126,7 +126,12 @@ def test_every_flag_it_names_exists():
         "logdir",
         "samples_per_plugin",
     }
-    for path in ("README.md", "docs/training.md", "docs/watching.md"):
+    for path in (
+        "README.md",
+        "docs/data.md",
+        "docs/training.md",
+        "docs/watching.md",
+    ):
         text = (ROOT / path).read_text(encoding="utf-8")
         for flag in re.findall(r"--([a-z_]+)", text):
             assert flag in others or hasattr(Config, flag), f"{path}: {flag}"

@@ -48,11 +48,11 @@ def check_outputs(outputs, inputs, overwrite):
 def _identity(path):
     """Device and inode of an existing file, else its path without links."""
     try:
+        # As in `replacing`: "new/../x" is x, although "new" does not exist.
+        path = os.path.realpath(path)
         found = os.stat(path)
         return found.st_dev, found.st_ino
     except (OSError, ValueError):  # ValueError: a NUL in the path
-        with contextlib.suppress(OSError, ValueError):
-            return os.path.realpath(path)
         return str(path)
 
 
@@ -62,8 +62,11 @@ def _check_output(flag, path, overwrite):
             f"--{flag}={str(path)!r} contains a NUL character; choose another "
             "name"
         )
-    if os.path.exists(path):
-        if not stat.S_ISREG(os.stat(path).st_mode):
+    target = os.path.realpath(path)
+    # Also the path itself: the target of /dev/stdout may have no name.
+    found = [each for each in (path, target) if os.path.exists(each)]
+    if found:
+        if not stat.S_ISREG(os.stat(found[0]).st_mode):
             raise InputError(
                 f"--{flag}={path} is not a regular file and is not replaced, "
                 "even with --overwrite; choose another name"
@@ -73,7 +76,7 @@ def _check_output(flag, path, overwrite):
                 f"--{flag}={path} exists; choose another name or give "
                 "--overwrite"
             )
-    folder = pathlib.Path(os.path.realpath(path)).parent
+    folder = pathlib.Path(target).parent
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):

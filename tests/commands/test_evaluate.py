@@ -1,6 +1,7 @@
 """The evaluate command: what it prints, writes and refuses."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -850,3 +851,23 @@ def test_activitynets_sample_is_perfect_as_it_is(shared_data):
     )
     assert set(mean_ap) == {1.0}
     assert facts["num_duplicate_detections"] == 19
+
+
+# === Outputs ===
+
+
+@pytest.mark.parametrize("name", ["gt.json", "det.json"])
+def test_a_report_that_is_an_input(config, tmp_path, name):
+    given = config(report=str(tmp_path / "x" / ".." / name), overwrite=True)
+    before = (tmp_path / name).read_bytes()
+    assert "is also an input" in _refused(given)
+    assert (tmp_path / name).read_bytes() == before
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_report_that_is_a_pipe(config, tmp_path, overwrite):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    given = config(report=str(path), overwrite=overwrite)
+    assert "is not a regular file" in _refused(given)
+    assert path.is_fifo()
