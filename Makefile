@@ -1,6 +1,8 @@
 # Two commands, each enough on a machine with Python 3.10 or newer:
 #   make test   lint and all tests
 #   make demo   the whole pipeline on a synthetic set
+# a third, which starts from films instead of features:
+#   make demo-film   films, I3D with random weights, training, segments
 # and one for Python 3.10 or 3.11, the lane of tensorflow-addons:
 #   make test-addons   the core tests with TensorFlow 2.15
 
@@ -27,7 +29,7 @@ ADDONS_SHORT = tests/method/test_layers.py tests/method/test_losses.py \
     tests/training/test_optimizers.py::TestAddons \
     tests/training/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
 
-.PHONY: test test-addons test-addons-short lint demo clean
+.PHONY: test test-addons test-addons-short lint demo demo-film clean
 
 test: lint
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder \
@@ -70,6 +72,30 @@ demo: $(VENV)/installed
 	@echo "Next: $(BIN)/tensorboard --logdir=demo/run/logs, or your own"
 	@echo "features: see 'Your own features' in README.md."
 
+FILM = --flagfile=configs/demo_film.flags
+WEIGHTS = --rgb_checkpoint=demo-film/rgb.ckpt \
+    --flow_checkpoint=demo-film/flow.ckpt
+
+demo-film: $(VENV)/installed
+	rm -rf demo-film
+	$(RUN) tfrecords_tools.planting.films demo-film
+	$(RUN) tfrecords_tools.extract $(FILM) $(WEIGHTS) \
+	    --videos=demo-film/films --output_dir=demo-film/features
+	$(RUN) tfrecords_tools.convert --features_dir=demo-film/features \
+	    --annotations=demo-film/gt.json --output_dir=demo-film/records
+	$(RUN) tfwstal.train $(FILM) --data_dir=demo-film/records \
+	    --run_dir=demo-film/run
+	$(RUN) tfwstal.localize --run_dir=demo-film/run --split=test \
+	    --detections=demo-film/detections.json
+	$(RUN) tfwstal.evaluate $(FILM) --ground_truth=demo-film/gt.json \
+	    --detections=demo-film/detections.json
+	$(RUN) tfwstal.localize --run_dir=demo-film/run $(WEIGHTS) \
+	    --video=demo-film/films/film_08.mp4
+	@echo
+	@echo "I3D had random weights: this proves the way from films to"
+	@echo "segments, and nothing of how good they are with published ones."
+	@echo "docs/extraction.md says where those are."
+
 $(VENV)/installed: setup.py
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
@@ -86,4 +112,4 @@ $(ADDONS_VENV)/installed: setup.py
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(ADDONS_VENV) demo build dist *.egg-info
+	rm -rf $(VENV) $(ADDONS_VENV) demo demo-film build dist *.egg-info
