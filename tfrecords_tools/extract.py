@@ -22,12 +22,17 @@ if __name__ == "__main__":  # answers --help before the slow imports
 import time
 
 from tfwstal.errors import InputError
-from tfwstal.extraction import run, sources
+from tfwstal.extraction import run, selftest, sources
 from tfwstal.extraction.feature_folder import FeatureFolder
 
 
 def main(config):
     """Extracts what the flags describe and prints a summary."""
+    if config.selftest == "true":
+        raise InputError("--selftest=CHECKOUT needs a folder; see --help")
+    if config.selftest:
+        print("\n".join(selftest.run(config.selftest)))
+        return
     config.require("output_dir")
     if config.videos == "all":
         raise InputError("--videos is needed; see --help")

@@ -180,6 +180,9 @@ def _define_flags(command, flag_values):
                 flag_values,
                 _Serializer(),
             )
+            if meta.get("optional_value"):
+                # absl lets only these stand without a value.
+                flag_values[field.name].boolean = True
         if command in commands_of(field):
             # absl shows the key flags of the main module, whose name to it
             # is the path that was run.

@@ -43,8 +43,12 @@ def _flag(
     high=None,
     choices=None,
     count=None,
+    optional_value=False,
 ):
-    """One field of Config; `commands` are those that look at the flag."""
+    """One field of Config; `commands` are those that look at the flag.
+
+    With `optional_value` the flag may stand alone, which gives "true".
+    """
     return dataclasses.field(
         default=default,
         metadata={
@@ -54,6 +58,7 @@ def _flag(
             "high": high,
             "choices": choices,
             "count": count,
+            "optional_value": optional_value,
         },
     )
 
@@ -458,10 +463,14 @@ class Config(
         "Text file whose one line is sent with each request, as "
         "'Authorization: Bearer LINE'. Needs --tls.",
     )
-    selftest: bool = _flag(
-        False,
-        ("client",),
-        "Check the server end to end with random features; status 0 or 1.",
+    selftest: str = _flag(
+        "",
+        ("client", "extract"),
+        "Client: check the server end to end with random features; status 0 "
+        "or 1. Extract, --selftest=CHECKOUT: check I3D with the clip, the "
+        "weights and the logits of a checkout of "
+        "github.com/google-deepmind/kinetics-i3d.",
+        optional_value=True,
     )
 
     def __post_init__(self):
