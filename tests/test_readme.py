@@ -1,4 +1,9 @@
-"""The README's commands do what it says, run as they stand there."""
+"""The commands and examples of the README and of docs/, run as they are.
+
+In these pages, a `bash` block is a list of commands that run one after the
+other in one folder, the README's first. A `sh` block needs something that a
+test does not have (a server, a film, hours) and is not run.
+"""
 
 import json
 import re
@@ -13,28 +18,56 @@ from tests.conftest import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 IN_KERAS = (ROOT / "docs" / "keras.md").read_text(encoding="utf-8")
+PAGES = ["README.md"] + sorted(
+    f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")
+)
+# What is tried elsewhere: another program's flags, or another test's.
+OTHERS = {
+    *("help", "flagfile", "logdir", "samples_per_plugin"),
+    *(
+        "rows",
+        "seeds",
+        "table",
+        "torch_python",
+        "acmnet",
+        "no-deps",
+        "saveonly",
+    ),
+}
 
 
 def blocks(language, text=README):
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-def run_python(folder, code):
-    """What Python prints of some code, in a folder."""
+def commands(text):
+    """The words of each line of a page's `bash` blocks."""
+    lines = "\n".join(blocks("bash", text)).replace("\\\n", " ").splitlines()
+    found = [shlex.split(line, comments=True) for line in lines]
+    return [words for words in found if words]
+
+
+def run(folder, *words):
+    """What a command of Python's prints, in a folder; it must succeed."""
     found = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", code],
+        [sys.executable, *words],
         cwd=folder,
         capture_output=True,
         text=True,
+        timeout=300,
         env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
     )
-    assert found.returncode == 0, found.stderr
+    assert found.returncode == 0, f"{shlex.join(words)}\n{found.stderr}"
     return found.stdout
+
+
+def run_code(folder, code):
+    return run(folder, "-W", "error::UserWarning", "-c", code)
 
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory):
-    """A folder with the features and labels of which the README speaks."""
+    """A folder with the README's features and labels, after its commands."""
     folder = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
     features = folder / "my_features"
@@ -43,41 +76,34 @@ def workplace(tmp_path_factory):
         for number in (1, 2, 3):
             values = rng.random((12 + number, 1024)).astype(np.float32)
             np.save(features / stream / f"video_{number}.npy", values)
+    joined = [
+        np.load(features / stream / "video_3.npy") for stream in ("rgb", "flow")
+    ]
+    np.save(features / "joined.npy", np.concatenate(joined, axis=1))
     (labels,) = blocks("csv")
     (features / "labels.csv").write_text(labels)
     truth = re.search(r'`(\{"database".*?\}\})`', README, flags=re.DOTALL)
     json.loads(truth.group(1))
     (folder / "ground_truth.json").write_text(truth.group(1))
+    (features / "joined.npy").rename(folder / "joined.npy")
+    six = commands(README)
+    assert len(six) == 6
+    for words in six:
+        assert words[0] == "python"
+        run(folder, *words[1:])
+    (folder / "joined.npy").rename(features / "joined.npy")
     return folder
 
 
-def test_six_commands_and_the_python_examples(workplace):
-    (block,) = blocks("bash")
-    commands = block.strip().splitlines()
-    assert len(commands) == 6
-    for command in commands:
-        words = shlex.split(command)
-        assert words[0] == "python"
-        found = subprocess.run(
-            [sys.executable, *words[1:]],
-            cwd=workplace,
-            capture_output=True,
-            text=True,
-            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
-        )
-        assert found.returncode == 0, f"{command}\n{found.stderr}"
+def test_the_six_commands_leave_a_model_and_a_report(workplace):
     assert (workplace / "models/tfwstal/1/saved_model.pb").is_file()
     assert json.loads((workplace / "report.json").read_text())
 
-    (example,) = blocks("python")
-    joined = [
-        np.load(workplace / "my_features" / stream / "video_3.npy")
-        for stream in ("rgb", "flow")
-    ]
-    np.save(workplace / "my_features" / "joined.npy", np.concatenate(joined, 1))
-    printed = run_python(workplace, example + "\nprint(activation.shape)")
-    assert printed == "(15, 4)\n"  # three actions
 
+def test_the_examples_in_python(workplace):
+    (example,) = blocks("python")
+    printed = run_code(workplace, example + "\nprint(activation.shape)")
+    assert printed == "(15, 4)\n"  # three actions
     load, detect, tune, larger = blocks("python", IN_KERAS)
     code = load + detect + tune + larger
     # The larger model is the same when it is loaded.
@@ -87,24 +113,17 @@ np.testing.assert_allclose(again(x), larger(x), rtol=1e-6)
 assert len(again.trainable_variables) == 2
 print(len(best), scores.shape)
 """
-    assert run_python(workplace, code).splitlines()[-1] == "2 (2, 4)"
+    assert run_code(workplace, code).splitlines()[-1] == "2 (2, 4)"
 
 
-def test_every_file_and_room_is_listed():
-    listing = re.search(r"## The files\n(.*?)\n## ", README, re.DOTALL)
-    folder, named = "", set()
-    for line in listing.group(1).splitlines():
-        match = re.match(r"    (\w+/)?\s+(\w+(?:\.py|/))\s", line)
-        if match:
-            folder = match.group(1) or folder
-            named.add(folder + match.group(2).rstrip("/"))
-            assert (ROOT / folder / match.group(2)).exists(), line
-    for package in ("tfrecords_tools", "tfwstal"):
-        for room in (ROOT / package).glob("*/__init__.py"):
-            assert f"{package}/{room.parent.name}" in named
-        for path in (ROOT / package).glob("[a-z]*.py"):
-            if "command_line.run(" in path.read_text(encoding="utf-8"):
-                assert f"{package}/{path.name}" in named
+# test_evaluation_docs.py runs those of docs/evaluation.md, with other files.
+@pytest.mark.parametrize(
+    "page", sorted(set(PAGES[1:]) - {"docs/evaluation.md"})
+)
+def test_the_commands_of_a_page(workplace, page):
+    for words in commands((ROOT / page).read_text(encoding="utf-8")):
+        assert words[0] == "python"
+        run(workplace, *words[1:])
 
 
 def test_its_make_targets_are_there():
@@ -115,23 +134,15 @@ def test_its_make_targets_are_there():
         assert f"\n{target}:" in makefile
 
 
-def test_every_flag_it_names_exists():
+@pytest.mark.parametrize("page", PAGES)
+def test_every_flag_and_page_that_it_names_exists(page):
     from tfwstal.config import Config
 
-    others = {
-        "help",
-        "flagfile",
-        "rows",
-        "seeds",
-        "logdir",
-        "samples_per_plugin",
-    }
-    for path in (
-        "README.md",
-        "docs/data.md",
-        "docs/training.md",
-        "docs/watching.md",
-    ):
-        text = (ROOT / path).read_text(encoding="utf-8")
-        for flag in re.findall(r"--([a-z_]+)", text):
-            assert flag in others or hasattr(Config, flag), f"{path}: {flag}"
+    path = ROOT / page
+    text = path.read_text(encoding="utf-8")
+    for flag in re.findall(r"(?<![\w-])--([a-z_]+)", text):
+        name = flag.removeprefix("no")
+        known = hasattr(Config, flag) or hasattr(Config, name)
+        assert flag in OTHERS or known, f"{page}: --{flag}"
+    for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (path.parent / link).exists(), f"{page}: {link}"
