@@ -1,8 +1,10 @@
-"""The files in deploy/ are what the model server reads."""
+"""deploy/ and docs/serving.md: files, commands and tables are as described."""
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 import urllib.request
 
 import numpy as np
@@ -16,16 +18,19 @@ from google.protobuf import (
     text_format,
     wrappers_pb2,
 )
+from tensorflow_serving.apis import get_model_status_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
-from tests.conftest import ROOT, random_model
+from tests.conftest import ROOT, random_model, random_record
 from tests.serving.model_server import ModelServer
 from tfwstal.config import Config
+from tfwstal.data import record
 from tfwstal.method.options import LocalizationSettings
-from tfwstal.serving import connection, saved_model
+from tfwstal.serving import answers, connection, saved_model
 
 DEPLOY = ROOT / "deploy"
 README = (DEPLOY / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
 SERVER_FLAGS = {  # of tensorflow_serving/model_servers/main.cc
     "model_config_file",
     "model_config_file_poll_wait_seconds",
@@ -191,10 +196,52 @@ def test_the_examples_of_the_page_parse():
 
 
 def test_every_flag_of_the_client_on_the_page_exists():
-    commands = re.findall(r"python -m tfwstal\.client ([^`\n]*)", README)
-    assert len(commands) >= 4
+    commands = re.findall(
+        r"python -m tfwstal\.(?:client|export) ([^`\n]*)", README + PAGE
+    )
+    assert len(commands) >= 7
     flags = re.findall(r"--([a-z_]+)", " ".join(commands))
-    assert flags and all(hasattr(Config, flag) for flag in flags)
+    # All of the page that are not the model server's or Docker's.
+    flags += re.findall(r"`--([a-z_]+)`", PAGE)
+    assert {"selftest", "ca_file"} < set(flags)
+    assert [flag for flag in flags if not hasattr(Config, flag)] == []
+
+
+def test_the_signatures_of_the_page_are_those_that_are_checked():
+    for name, outputs in answers.OUTPUTS.items():
+        (row,) = re.findall(rf"^\| `{name}` \|.*", PAGE, re.MULTILINE)
+        _, inputs, described = row.strip("| ").split(" | ")
+        if name == "activations":
+            assert inputs == "as `features`"
+            assert set(re.findall(r"`(\w+)`", described)) == set(outputs)
+        else:
+            assert set(re.findall(r"`(\w+)`", inputs)) >= answers.INPUTS[name]
+            assert described == "segments"
+    table = PAGE.partition("| output |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| \[(.*?)\]", table, re.MULTILINE)
+    assert dict(rows) == {
+        name: ", ".join(dimensions)
+        for name, (_, dimensions) in answers.OUTPUTS["features"].items()
+    }
+
+
+def test_the_python_of_the_page(models, tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "my_features").mkdir()
+    features = np.random.default_rng(0).normal(size=(30, 5))
+    np.save(tmp_path / "my_features/joined.npy", features.astype(np.float32))
+    with ModelServer(models) as server:
+        found = subprocess.run(
+            [sys.executable]
+            + ["-c", code.replace("localhost:8500", server.grpc_address)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+            timeout=120,
+        )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.count("\n") > 0
 
 
 def test_the_requests_of_the_page_are_answered(tmp_path):
@@ -215,6 +262,12 @@ def test_the_requests_of_the_page_are_answered(tmp_path):
     assert row["num_detections"] > 0
 
 
+def status_request():
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = "tfwstal"
+    return request
+
+
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
@@ -233,13 +286,48 @@ def test_the_health_check_sees_whether_the_model_is_there(models):
             word.replace("8501", str(port)).replace("/tfwstal ", f"/{name} ")
             for word in command
         ]
-        return subprocess.run(words, capture_output=True).returncode
+        return subprocess.run(words, capture_output=True, timeout=30).returncode
 
     with ModelServer(models) as server:
         port = server.rest_address.split(":")[1]
         assert status(port) == 0
         assert status(port, "other") != 0
+        answer = server.status(status_request())
+        version = answer.model_version_status[0]
+        version.state = version.LOADING
+        version.status.error_message = "UNAVAILABLE"
+        server.status = lambda _: answer
+        assert status(port) != 0
+        version.state = version.AVAILABLE
+        assert status(port) == 0
     assert status(port) != 0  # down
+
+
+def test_a_record_is_sent_by_curl_whatever_its_size(models, tmp_path):
+    if not shutil.which("curl"):
+        pytest.skip("curl is not installed")
+    (command,) = re.findall(r"^(\(printf .*?)\n```", README, re.S | re.M)
+    content = record.encode(random_record("v", 20_000))
+    assert len(content) > 3 * 131_072  # the longest argument of a command
+    (tmp_path / "record").write_bytes(content)
+    with ModelServer(models) as server:
+        found = subprocess.run(
+            [
+                "sh",
+                "-c",
+                command.replace("localhost:8501", server.rest_address),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            timeout=120,
+        )
+        with connection.connect(server.rest_address, "rest") as asked:
+            (expected,) = asked.localize_records([content])
+    (scores,) = json.loads(found.stdout)["outputs"]["scores"]
+    assert len(expected) > 0
+    assert scores[: len(expected)] == [
+        pytest.approx(each["score"]) for each in expected
+    ]
 
 
 def test_labels_move_and_clients_do_not_notice(models):

@@ -158,6 +158,7 @@ def test_plain_tensorflow_loads_it(exported):
         text=True,
         cwd=exported[1],
         env={"PATH": "/usr/bin"},
+        timeout=120,
     )
     assert found.stdout == "served\n", found.stderr
 

@@ -90,6 +90,7 @@ def test_plain_tensorflow_runs_each_signature(exported, tmp_path):
         capture_output=True,
         text=True,
         env={"PATH": "/usr/bin:/bin"},
+        timeout=120,
     )
     assert found.returncode == 0, found.stderr
     theirs = np.load(tmp_path / "answers.npz", allow_pickle=True)
@@ -122,6 +123,7 @@ def client(tmp_path_factory):
         ]
         + ["-o", program, *libraries, f"-Wl,-rpath,{TENSORFLOW}"],
         check=True,
+        timeout=120,
     )
     return program
 
@@ -177,6 +179,7 @@ def test_a_c_program_runs_each_signature(exported, client, tmp_path):
         capture_output=True,
         text=True,
         env={"TF_CPP_MIN_LOG_LEVEL": "3"},
+        timeout=120,
     )
     assert found.returncode == 0, found.stderr
     lines = (tmp_path / "answer").read_text().splitlines()
