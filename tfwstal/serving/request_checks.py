@@ -1,14 +1,14 @@
-"""What a served model refuses: checks inside its graph.
+"""Checks of requests inside the served graph.
 
-Each is an INVALID_ARGUMENT that says what is wrong, for whoever sends
-requests from whatever language. The model server checks names and dtypes only,
-so that a tensor of any shape, or any string, comes as far as the graph.
+Each failure is an INVALID_ARGUMENT with the reason, for clients in any
+language. The model server checks names and dtypes only, so tensors of any shape
+and any strings reach the graph.
 """
 
 import tensorflow as tf
 
-# Videos in one request. An answer has room for max_detections of each, which
-# may be far more than what was sent.
+# Videos in one request. An answer has room for max_detections of each video and
+# may be far larger than the request.
 MAX_VIDEOS = 1024
 
 # Snippets of a video, by default: 3.5 hours at 0.64 s each.
@@ -16,18 +16,17 @@ MAX_SNIPPETS = 20_000
 
 
 def require(value, condition, *message):
-    """`value`, once it is known that `condition` holds.
+    """Returns `value` after a check of `condition`.
 
     Args:
-        value: tensor; what is computed from the returned one runs later than
-            the check.
+        value: tensor; operations on the returned tensor run after the check.
         condition: scalar bool.
         *message: strings, and int32 tensors whose first values are shown.
 
     Returns:
-        `value`; at run time InvalidArgumentError where the condition fails.
+        `value`; raises InvalidArgumentError at run time if the condition fails.
     """
-    # Strings and int32 alone: other data would put each check into a
+    # Only strings and int32: other dtypes would put each check into a
     # conditional function of its own.
     check = tf.debugging.Assert(condition, message, summarize=8)
     with tf.control_dependencies([check]):
@@ -35,19 +34,18 @@ def require(value, condition, *message):
 
 
 def checked_examples(examples):
-    """Serialized records [B]; B from 1 to MAX_VIDEOS."""
+    """Checks serialized records [B]: B from 1 to MAX_VIDEOS."""
     return _some_videos(tf.ensure_shape(examples, [None]), "examples")
 
 
 def checked_record(serialized, row):
-    """A serialized record that can be parsed at all.
+    """Checks that a serialized record can be parsed.
 
-    TensorFlow's parser of one Example quotes what it cannot parse: megabytes
-    that are no text, which neither Python nor gRPC takes as a message. Its
-    parser of SequenceExamples names the record instead. To it an Example is a
-    SequenceExample without sequences; it is asked for a key that no record
-    has, so it reads no values: on damaged ones, lists of bytes of free length,
-    it may crash.
+    TensorFlow's parser of one Example quotes the bytes that it cannot parse, up
+    to megabytes, which neither Python nor gRPC accepts as a message. Its parser
+    of SequenceExamples names the record instead, and reads an Example as a
+    SequenceExample without sequences. Here it looks for a key that no record
+    has, so it reads no values: damaged byte lists of free length may crash it.
 
     Args:
         serialized: scalar string.
@@ -58,15 +56,15 @@ def checked_record(serialized, row):
         context_features={"none": tf.io.FixedLenFeature([], tf.int64, 0)},
         example_names=[tf.strings.format("examples[{}]", row)],
     )
-    # An assertion on what was parsed: to wait for the parser alone would be
-    # optimized away.
+    # An assertion on the parsed value: a control dependency on the parser alone
+    # would be optimized away.
     return require(
         serialized, tf.equal(context["none"][0], 0), "examples", row, "is odd"
     )
 
 
 def checked_arrays(features, num_snippets, feature_dim, max_snippets):
-    """A batch of features and its lengths, that fit each other.
+    """Checks that a batch of features and its lengths fit each other.
 
     Args:
         features: [B, T, D] float32.
@@ -77,8 +75,8 @@ def checked_arrays(features, num_snippets, feature_dim, max_snippets):
     Returns:
         both.
     """
-    # This one names the input and both shapes. Assertions on what the signature
-    # states already would be optimized away.
+    # `ensure_shape` names the input and both shapes. Assertions on shapes that
+    # the signature states would be optimized away.
     features = tf.ensure_shape(features, [None, None, feature_dim])
     num_snippets = tf.ensure_shape(num_snippets, [None])
     features = _some_videos(features, "features")
@@ -111,9 +109,9 @@ def checked_arrays(features, num_snippets, feature_dim, max_snippets):
 
 
 def checked_video(features, max_snippets, row):
-    """The snippets of one video, all of them numbers.
+    """Checks the snippets of one video: how many, and that all are finite.
 
-    Padding is not looked at: it may hold anything.
+    Padding is not checked and may have any value.
 
     Args:
         features: [T, D].
@@ -139,14 +137,14 @@ def checked_video(features, max_snippets, row):
 
 
 def checked_outputs(outputs, row):
-    """What the model made of one video, if it is made of numbers.
+    """Checks that the model's outputs for one video are finite.
 
     Args:
         outputs: dict of the model's outputs.
         row: scalar int32, the video's place in the request.
 
     Returns:
-        those of them that the signatures need.
+        the outputs that the signatures need.
     """
     return {
         name: require(
