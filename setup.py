@@ -62,7 +62,6 @@ setup(
         # Each of its releases asks for the TensorFlow of the same number or a
         # later one, so that the lanes find theirs.
         "serving": ["tensorflow-serving-api>=2.15.1"],
-        "tune": ["keras-tuner>=1.4.8"],
         "beam": ["apache-beam"],
         "extract": EXTRACT,
         "test-core": TEST_CORE,
@@ -73,7 +72,6 @@ setup(
             "setuptools",
             "wheel",
             "tensorflow-datasets>=4.9.10",
-            "keras-tuner>=1.4.8",
             "tensorflow-serving-api>=2.15.1",
             "PyYAML>=6.0.3",
         ],

@@ -26,30 +26,6 @@ TOOLS |= {"object_arrays"}
 # What the paper's code and the metric's may use of ours besides themselves.
 ALONE = {"method": {"keras_versions"}, "keras_versions": set()}
 
-# Arrows that are still to go. Nothing is added here.
-TODAY = {
-    ("tfwstal.keras_versions", "errors"),
-    ("tfwstal.search.grids", "command_line"),
-    ("tfwstal.search.trials", "config"),
-}
-# Functions of the library that still take the whole Config, likewise.
-TAKE_CONFIG = {
-    "search.grids": {"changed", "search_spaces", "trial_order"},
-    "search.trials": {"__init__", "_identity"},
-    "training.loop": {
-        "_watch",
-        "_writers",
-        "build_model",
-        "cache_of",
-        "compiled_model",
-        "fit",
-        "fit_run",
-        "steps_per_execution",
-        "use_xla",
-    },
-    "training.run_folder": {"_other_flag", "create", "creating", "goes_on"},
-}
-
 
 def modules():
     return {
@@ -92,7 +68,7 @@ def upward():
 
 
 def take_config():
-    """{module: functions of the library with an argument `config`}."""
+    """{module: functions of the library that take the whole Config}."""
     found = {}
     for module, path in modules().items():
         package, _, name = module.partition(".")
@@ -114,7 +90,7 @@ def test_every_room_has_a_floor():
 
 
 def test_arrows_point_down():
-    assert upward() == TODAY
+    assert not upward()
 
 
 def test_the_library_uses_no_tool():
@@ -133,4 +109,4 @@ def test_average_precision_uses_nothing_of_ours():
 
 
 def test_the_library_takes_values():
-    assert take_config() == TAKE_CONFIG
+    assert not take_config()

@@ -66,8 +66,9 @@ def run(main, command):
             # A full disk, a folder without permission.
             place = f"{error.filename}: " if error.filename else ""
             _fail(f"{place}{error.strerror or error}")
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
+        except KeyboardInterrupt as error:
+            advice = f": {error}" if error.args else ""
+            print(f"interrupted{advice}", file=sys.stderr)
             sys.exit(130)
         except Terminated as end:
             print(f"terminated: {end}", file=sys.stderr)

@@ -576,10 +576,3 @@ class Config(
             if "train" in commands_of(field) or name in _TIME_SCALE:
                 texts[name] = to_text(value)
         return texts
-
-    def save(self, path):
-        """Writes the flags that make a run, usable as a flagfile again."""
-        lines = [
-            f"--{name}={text}\n" for name, text in self.run_flags().items()
-        ]
-        pathlib.Path(path).write_text("".join(lines), encoding="utf-8")

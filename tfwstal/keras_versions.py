@@ -1,20 +1,18 @@
-"""What differs between Keras 3 and Keras 2.15, the lane of tensorflow-addons.
+"""Differences between Keras 3 and Keras 2.15, which tensorflow-addons needs.
 
-tensorflow-addons reached its end of life in 2024 and imports with TensorFlow
-2.15 at the latest, whose Keras is 2.15. The rest of the package uses what both
-have.
+tensorflow-addons reached its end of life in 2024 and works with TensorFlow
+2.15 or older, which brings Keras 2.15. The rest of the package uses what both
+versions of Keras have.
 """
 
 import keras
 import tensorflow as tf
 
-from tfwstal.errors import InputError
-
 KERAS_3 = hasattr(keras, "DTypePolicy")
 
 
 def scale_loss(optimizer, loss):
-    """The loss, scaled where the optimizer guards float16 gradients."""
+    """The loss, scaled if the optimizer scales it for float16 gradients."""
     scale = getattr(optimizer, "scale_loss", None)
     return loss if scale is None else scale(loss)
 
@@ -23,9 +21,9 @@ def gradient_norm(optimizer, gradients):
     """Norm of all gradients together, without the scale of `scale_loss`.
 
     Returns:
-        the norm and 1.0, or of a step that the optimizer passes over because
-        its scaled gradients overflow float16, zero and 0.0. A step that
-        overflows without any scale is none of these.
+        the norm and its weight in the mean, 1.0. For a step that the
+        optimizer skips, because its scaled gradients overflow float16, both
+        are 0.0. A step that overflows at a scale of 1 or less is not skipped.
     """
     norm = tf.linalg.global_norm(gradients)
     if not hasattr(optimizer, "initial_scale"):
@@ -37,26 +35,15 @@ def gradient_norm(optimizer, gradients):
     return tf.where(counts, norm / scale, 0.0), tf.cast(counts, tf.float32)
 
 
-def check_precision(policy):
-    """Raises InputError for a policy that this Keras cannot train with.
-
-    Keras 2.15 scales losses by other methods than Keras 3.
-    """
-    if policy == "mixed_float16" and not KERAS_3:
-        raise InputError(
-            "--precision=mixed_float16 needs Keras 3; mixed_bfloat16 does not"
-        )
-
-
 def dtype_policy(layer):
-    """The policy of a layer, to be given to those inside of it."""
+    """The dtype policy of a layer, to pass to its inner layers."""
     return getattr(layer, "dtype_policy", None) or layer._dtype_policy
 
 
 def dropout(rate, policy):
-    """A Dropout layer whose draws follow from variables.
+    """A Dropout layer whose random state is a variable.
 
-    Keras 2.15 draws from TensorFlow's own generator by default, whose state
+    By default Keras 2.15 draws from TensorFlow's own generator, whose state
     cannot be read.
     """
     if KERAS_3:
@@ -65,21 +52,21 @@ def dropout(rate, policy):
 
 
 def build_optimizer(model):
-    """Creates the optimizer's variables, if they are not there yet.
+    """Creates the optimizer's variables if they do not exist.
 
-    A step that creates them is traced twice.
+    A training step that creates them would be traced twice.
 
     Returns:
         the variables.
     """
     optimizer = model.optimizer
     if hasattr(optimizer, "build"):
-        # Keras 3's LossScaleOptimizer would make new ones each time.
+        # Keras 3's LossScaleOptimizer would create new ones each time.
         if not getattr(optimizer, "built", False):
             optimizer.build(model.trainable_variables)
         return optimizer.variables
-    # tensorflow-addons' optimizers are of an older kind. Their `variables()`
-    # leaves out those of what a wrapper wraps.
+    # The optimizers of tensorflow-addons have an older base class. Their
+    # `variables()` leaves out the variables of a wrapped optimizer.
     optimizer._create_all_weights(model.trainable_variables)
     return optimizer.weights
 

@@ -1,17 +1,16 @@
-"""COMMAND: finds the actions of videos, with a trained run.
+"""COMMAND: detects the actions in videos with a trained run.
 
     python -m tfwstal.localize --run_dir=runs/a --data_dir=records \
         --split=test --detections=detections.json
     python -m tfwstal.localize --run_dir=runs/a \
         --features=rgb.npy,flow.npy --fps=25 --frames_per_snippet=16
-
     python -m tfwstal.localize --run_dir=runs/a --video=clip.mp4 \
         --rgb_checkpoint=rgb_imagenet/model.ckpt \
         --flow_checkpoint=flow_imagenet/model.ckpt
 
-The first form writes ActivityNet JSON for a whole split. The others show the
-segments in the terminal, and write them with --detections: of one video's
-features, of a film (--videos=FOLDER for many), or of a folder of features
+The first form writes ActivityNet JSON for a whole split. The others print the
+segments, and with --detections also write them: for the features of one video,
+for a film (--videos=FOLDER for many), or for a folder of features
 (--features_dir).
 """
 
@@ -42,8 +41,10 @@ from tfwstal.training import collapse, run_folder
 
 
 def main(config):
-    """Localizes as the Config says; see the module."""
+    """Localizes with the flags of a Config; see the module."""
     config.require("run_dir")
+    # First, since the flags of the run are the defaults of all others.
+    run_folder.check_finished(config.run_dir)
     files.check_outputs(
         {"detections": config.detections},
         [

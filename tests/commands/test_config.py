@@ -11,6 +11,7 @@ from tfwstal.config import Config, commands_of
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
 from tfwstal.evaluation.options import EvaluationOptions
+from tfwstal.training import run_folder
 
 
 def config_of(*arguments):
@@ -86,11 +87,12 @@ def test_saved_flags_give_the_same_run_again(tmp_path):
         classifier="own",
         overwrite=True,
     )
-    config.save(tmp_path / "flags.flags")
-    text = (tmp_path / "flags.flags").read_text()
+    run_folder.create(tmp_path / "run", config.run_flags(), ("a",))
+    flags = tmp_path / "run" / "flags.flags"
+    text = flags.read_text()
     assert "run_dir" not in text and "overwrite" not in text
     again = config_of(
-        f"--flagfile={tmp_path / 'flags.flags'}",
+        f"--flagfile={flags}",
         "--run_dir=there",
         "--overwrite",
     )
@@ -100,10 +102,9 @@ def test_saved_flags_give_the_same_run_again(tmp_path):
 
 
 def test_a_run_gives_localize_its_defaults(tmp_path):
-    Config(alpha=0.25, beta=0.5).save(tmp_path / "flags.flags")
-    found = parse(
-        ["localize", f"--run_dir={tmp_path}", "--beta=0.75"], "localize"
-    )
+    run = tmp_path / "run"
+    run_folder.create(run, Config(alpha=0.25, beta=0.5).run_flags(), ("a",))
+    found = parse(["localize", f"--run_dir={run}", "--beta=0.75"], "localize")
     assert (found.alpha, found.beta) == (0.25, 0.75)
 
 
@@ -169,8 +170,9 @@ def test_a_stray_word_in_a_runs_flags_is_an_error(tmp_path):
 
 
 def test_visualize_evaluates_as_evaluate_does_whatever_the_run_says(tmp_path):
-    Config(tiou_thresholds=(0.3,), alpha=0.25).save(tmp_path / "flags.flags")
-    run = f"--run_dir={tmp_path}"
+    config = Config(tiou_thresholds=(0.3,), alpha=0.25)
+    run_folder.create(tmp_path / "run", config.run_flags(), ("a",))
+    run = f"--run_dir={tmp_path / 'run'}"
     found = parse(["visualize", run], "visualize")
     assert found.alpha == 0.25
     expected = parse(["evaluate"], "evaluate")

@@ -14,7 +14,7 @@ from tfwstal.training import run_folder
 def run_dir(tmp_path):
     """A run whose random weights give many detections."""
     folder = tmp_path / "run"
-    run_folder.create(folder, Config(), "abc")
+    run_folder.create(folder, Config().run_flags(), "abc")
     run_folder.save_model(random_model(num_classes=3, feature_dim=5), folder)
     return folder
 

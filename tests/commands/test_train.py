@@ -15,7 +15,9 @@ from tfwstal.config import Config
 from tfwstal.data import folder as records_folder
 from tfwstal.data.class_means import class_means
 from tfwstal.errors import InputError
+from tfwstal.method.options import ModelOptions
 from tfwstal.training import loop, run_folder
+from tfwstal.training.options import TrainingOptions
 
 FAST = Config(
     num_snippets=20,
@@ -103,10 +105,14 @@ def history(run_dir):
     ("asked", "taken"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (99, 8)]
 )
 def test_executions_end_with_the_epoch(records, asked, taken):
-    config = Config(batch_size=1, steps_per_execution=asked)
-    info = records_folder.read(records)
-    assert info.num_videos("train") == 8
-    assert loop.steps_per_execution(config, info) == taken
+    training = loop.Training(
+        records_folder.read(records),
+        records,
+        TrainingOptions(batch_size=1, steps_per_execution=asked),
+        ModelOptions(),
+    )
+    assert training.steps_per_epoch == 8
+    assert training.steps_per_execution == taken
 
 
 def test_centroids_start_as_class_means_or_uniform(records, tmp_path):
@@ -141,10 +147,11 @@ def test_repeating_short_videos_trains_on_other_batches(records, tmp_path):
 
 def test_xla_follows_the_device():
     has_gpu = bool(tf.config.list_physical_devices("GPU"))
-    assert loop.use_xla(Config(xla="auto")) == has_gpu
-    assert loop.use_xla(Config(xla="on"))
-    assert not loop.use_xla(Config(xla="off"))
-    assert not loop.use_xla(Config(xla="auto", deterministic=True))
+    assert loop.use_xla(TrainingOptions(xla="auto")) == has_gpu
+    assert loop.use_xla(TrainingOptions(xla="on"))
+    assert not loop.use_xla(TrainingOptions(xla="off"))
+    both = TrainingOptions(xla="auto", deterministic=True)
+    assert not loop.use_xla(both)
 
 
 def test_the_model_file_loads_in_plain_keras(records, tmp_path):
@@ -170,7 +177,7 @@ class TestBadInput:
     ):
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-        with pytest.raises(InputError, match="holds something that is no run"):
+        with pytest.raises(InputError, match="is not a run folder"):
             run(records, tmp_path / "thesis", overwrite=True)
         assert (tmp_path / "thesis" / "chapter1.tex").exists()
 
@@ -196,7 +203,7 @@ class TestBadInput:
     def test_a_run_without_a_model(self, records, tmp_path):
         folder = run(records, tmp_path / "run", epochs=0)
         (folder / "model.keras").unlink()
-        with pytest.raises(InputError, match="holds no model.keras"):
+        with pytest.raises(InputError, match="has no model.keras"):
             run_folder.load(folder)
         with pytest.raises(InputError, match="does not exist"):
             run_folder.load(tmp_path / "nowhere")
@@ -205,8 +212,11 @@ class TestBadInput:
         ("change", "message"),
         [
             ({"feature_dim": 6}, "6 wide, the model was trained on 5"),
-            ({"classes": ("a", "b")}, "2 classes, other than the 3"),
-            ({"classes": ("b", "a", "c")}, "in another order"),
+            ({"classes": ("a", "b")}, "its 2 classes are not the 3"),
+            (
+                {"classes": ("b", "a", "c")},
+                "in the same order",
+            ),
         ],
     )
     def test_records_of_another_model(self, records, tmp_path, change, message):
@@ -316,7 +326,7 @@ class TestFailures:
         path.write_bytes(whole)
         info = records_folder.read(records)
         dataclasses.replace(info, provenance={"again": 1}).write(records)
-        with pytest.raises(InputError, match="are others than those"):
+        with pytest.raises(InputError, match="are not those that"):
             run(records, tmp_path / "run", **same)
 
     def test_a_full_disk_is_said_before_training(

@@ -42,7 +42,7 @@ def config(tmp_path, records):
     truth.write_text(json.dumps({"database": database}))
     found.write_text(json.dumps({"results": results}))
     run = tmp_path / "run"
-    run_folder.create(run, Config(), ("a", "b", "c"))
+    run_folder.create(run, Config().run_flags(), ("a", "b", "c"))
     run_folder.save_model(random_model(), run)
     sources = {
         "ground_truth": str(truth),

@@ -1,7 +1,6 @@
 import dataclasses
 import json
 import random
-import sys
 
 import numpy as np
 import pytest
@@ -14,16 +13,10 @@ from tfwstal.data import batches
 from tfwstal.data import folder as records_folder
 from tfwstal.errors import InputError
 from tfwstal.search import cross_validation, grids
+from tfwstal.search.scorer import Scorer
 from tfwstal.training import loop
 
-pytest.importorskip("keras_tuner", reason="pip install 'tfwstal[tune]'")
-
-# KerasTuner's locks call threading.currentThread().getName().
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:currentThread:DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore:getName:DeprecationWarning"),
-]
-
+ETA = Config().eta
 FAST = Config(
     num_snippets=20,
     batch_size=8,
@@ -70,9 +63,9 @@ def trainings(monkeypatch):
     found = []
     plain = loop.fit
 
-    def fit(model, config, info, **arguments):
-        found.append(set(arguments["videos"]))
-        plain(model, config, info, **arguments)
+    def fit(training, *arguments, **more):
+        found.append(set(training.videos))
+        plain(training, *arguments, **more)
 
     monkeypatch.setattr(loop, "fit", fit)
     return found
@@ -93,13 +86,13 @@ def scored(monkeypatch):
         found.append((tuple(values.values()), fold))
         return random.Random(repr(found[-1])).random()
 
-    monkeypatch.setattr(tune.Scorer, "_score", score)
+    monkeypatch.setattr(Scorer, "score", score)
     return found
 
 
 class TestGrid:
     def test_it_is_the_papers(self):
-        start, (first, second) = grids.search_spaces(Config(tune="losses"))
+        start, (first, second) = grids.search_spaces("losses", ETA)
         assert start == {"lambda_ct": 0.01, "lambda_bg": 0.01}
         assert list(first) == ["lambda_smt", "lambda_gui"]
         assert list(second) == ["lambda_ct", "lambda_bg"]
@@ -107,7 +100,7 @@ class TestGrid:
             fine = [round(0.001 * i, 3) for i in range(1, 11)]
             coarse = [round(0.01 * i, 2) for i in range(1, 11)]
             assert list(values) == sorted({*fine, *coarse})
-        _, (space,) = grids.search_spaces(Config())
+        _, (space,) = grids.search_spaces("localization", ETA)
         fine = [round(0.05 * i, 2) for i in range(1, 11)]
         coarse = [round(0.1 * i, 1) for i in range(1, 11)]
         assert list(space["alpha"]) == fine
@@ -117,7 +110,9 @@ class TestGrid:
     def test_the_recipes_own_eta_is_tried(self, recipe):
         config = parse(["tune", f"--flagfile=configs/{recipe}.flags"], "tune")
         texts = grids.eta_choices(config.eta)
-        tried = [grids.changed(config, {"eta": text}).eta for text in texts]
+        tried = [grids.parse_eta(text) for text in texts]
+        for text, values in zip(texts, tried, strict=True):
+            assert parse(["tune", f"--eta={text}"], "tune").eta == values
         assert tried[0] == config.eta
         assert len(set(tried)) == 5
         step = config.eta[1] - config.eta[0]
@@ -129,21 +124,19 @@ class TestGrid:
 
     @pytest.mark.parametrize("eta", [(0.5,), (0.1, 0.2, 0.7)])
     def test_any_eta_is_tried(self, eta):
-        config = Config(eta=eta)
         for text in grids.eta_choices(eta):
-            assert grids.changed(config, {"eta": text}).eta
-        first = grids.eta_choices(eta)[0]
-        assert grids.changed(config, {"eta": first}).eta == eta
+            found = grids.parse_eta(text)
+            assert found == parse(["tune", f"--eta={text}"], "tune").eta
+        assert grids.parse_eta(grids.eta_choices(eta)[0]) == eta
 
     def test_more_trials_begin_with_the_same(self):
         space = {"alpha": (0.1, 0.2, 0.3), "beta": (0.1, 0.2)}
         few, all_of_them = (
-            grids.trial_order(space, Config(max_trials=count))
-            for count in (4, 0)
+            grids.trial_order(space, 0, count) for count in (4, 0)
         )
         assert few == all_of_them[:4]
         assert len({tuple(each.values()) for each in all_of_them}) == 6
-        other = grids.trial_order(space, Config(seed=1))
+        other = grids.trial_order(space, 1)
         assert other != all_of_them
 
 
@@ -175,7 +168,10 @@ class TestLocalization:
         )
         assert config.alpha == best["values"]["alpha"]
         assert config.beta == best["values"]["beta"]
-        again = grids.changed(FAST, best["values"])
+        again = dataclasses.replace(
+            FAST,
+            **best["values"] | {"eta": grids.parse_eta(best["values"]["eta"])},
+        )
         assert config.eta == again.eta
 
         # The score of a fold, found again from what was kept.
@@ -218,7 +214,7 @@ class TestLocalization:
                 overwrite=True,
             )
         )
-        with pytest.raises(InputError, match="holds a search with other run"):
+        with pytest.raises(InputError, match="has a search with other run"):
             tune.main(config)
 
 
@@ -228,10 +224,10 @@ class TestLosses:
     ):
         config = dataclasses.replace(FAST, data_dir=str(planted), tune="losses")
         values = {"lambda_smt": 0.01, "lambda_gui": 0.1}
-        scorer = tune.Scorer(config)
-        score = scorer._score(values, 1)
-        scorer._score({"lambda_smt": 0.1}, 0)
-        assert tune.Scorer(config)._score(values, 1) == score > 0
+        scorer = tune.make_scorer(config)
+        score = scorer.score(values, 1)
+        scorer.score({"lambda_smt": 0.1}, 0)
+        assert tune.make_scorer(config).score(values, 1) == score > 0
         assert trainings[2] == trainings[0]
         assert not trainings[0] & trainings[1]
 
@@ -261,7 +257,7 @@ class TestLosses:
         search(planted, tmp_path / "whole", **changes)
         all_of_them = list(scored)
         scored.clear()
-        plain = tune.Scorer._score
+        plain = Scorer.score
 
         def dies(self, values, fold):
             if len(scored) in deaths:
@@ -269,16 +265,13 @@ class TestLosses:
                 raise KeyboardInterrupt
             return plain(self, values, fold)
 
-        monkeypatch.setattr(tune.Scorer, "_score", dies)
+        monkeypatch.setattr(Scorer, "score", dies)
         deaths = [0, 1, 5, len(all_of_them) - 1]
         folder = tmp_path / "stopped"
         for _ in range(4):
             with pytest.raises(KeyboardInterrupt):
                 search(planted, folder, **changes)
             assert not (folder / "best.flags").exists()
-            # Whatever a kill leaves of KerasTuner's files does not matter.
-            for path in folder.glob("keras_tuner/*/oracle.json"):
-                path.write_text(path.read_text()[:50])
         search(planted, folder, **changes)
         assert scored == all_of_them  # each once
         for name in ("best.flags", "results.json"):
@@ -290,7 +283,7 @@ class TestLosses:
     ):
         one = search(planted, tmp_path / "tuned", max_trials=3)
         # The outputs are kept.
-        monkeypatch.setattr(tune.Scorer, "_held_out_outputs", None)
+        monkeypatch.setattr(Scorer, "_held_out_outputs", None)
         assert search(planted, tmp_path / "tuned", max_trials=3) == one
         assert len(scored) == 6
         more = search(planted, tmp_path / "tuned", max_trials=5)
@@ -303,7 +296,7 @@ class TestBadInput:
         search(planted, tmp_path / "tuned", max_trials=1)
         before = (tmp_path / "tuned" / "results.json").read_bytes()
         for change, message in (
-            ({"folds": 3}, "holds a search with --folds=2, not 3"),
+            ({"folds": 3}, "has a search with --folds=2, not 3"),
             ({"learning_rate": 0.1}, "--learning_rate=0.01, not 0.1"),
             ({"tune": "losses"}, "--tune=localization, not losses"),
         ):
@@ -319,11 +312,11 @@ class TestBadInput:
         folder = tmp_path / "thesis"
         folder.mkdir()
         (folder / "chapter1.tex").write_text("x")
-        with pytest.raises(InputError, match="something that is no search"):
+        with pytest.raises(InputError, match="is not the folder of a search"):
             search(planted, folder)
         assert [path.name for path in folder.iterdir()] == ["chapter1.tex"]
         (folder / "results.json").write_text("{}")
-        with pytest.raises(InputError, match="damaged or of another program"):
+        with pytest.raises(InputError, match="damaged or was not written by"):
             search(planted, folder)
 
     @pytest.mark.parametrize(
@@ -338,7 +331,7 @@ class TestBadInput:
                     "lambda_smt": 0.0,
                     "lambda_gui": 0.0,
                 },
-                "--branches=attention has no use",
+                "--branches=attention does not use",
             ),
             ({"optimizer": "adma"}, "--optimizer=adma: unknown"),
         ],
@@ -372,7 +365,7 @@ class TestBadInput:
         assert not (tmp_path / "tuned" / "best.flags").exists()
 
     def test_a_diverged_training(self, planted, tmp_path, monkeypatch):
-        def diverge(model, *arguments, **more):
+        def diverge(training, model, *arguments, **more):
             model.centroids.assign(model.centroids * np.nan)
             model.classifier.bias.assign(model.classifier.bias * np.nan)
 
@@ -382,9 +375,3 @@ class TestBadInput:
         # Among other trials it is one that finds nothing.
         with pytest.raises(InputError, match="all 1 trials scored 0"):
             search(planted, tmp_path / "l", tune="losses", max_trials=1)
-
-    def test_without_keras_tuner(self, planted, tmp_path, monkeypatch):
-        monkeypatch.setitem(sys.modules, "keras_tuner", None)
-        with pytest.raises(InputError, match=r"pip install 'tfwstal\[tune\]'"):
-            search(planted, tmp_path / "tuned")
-        assert not (tmp_path / "tuned").exists()

@@ -549,7 +549,7 @@ def test_the_stubs_alone(served):
 def run_and_server(tmp_path_factory):
     """A run, and a server of what was exported from it."""
     folder = tmp_path_factory.mktemp("run")
-    run_folder.create(folder / "run", Config(), CLASSES)
+    run_folder.create(folder / "run", Config().run_flags(), CLASSES)
     run_folder.save_model(random_model(feature_dim=5), folder / "run")
     config = Config(
         run_dir=str(folder / "run"),

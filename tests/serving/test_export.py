@@ -165,7 +165,7 @@ def test_plain_tensorflow_loads_it(exported):
 
 def test_versions_count_up_and_nothing_half_written_stays(tmp_path, capsys):
     run = tmp_path / "run"
-    run_folder.create(run, Config(), CLASSES)
+    run_folder.create(run, Config().run_flags(), CLASSES)
     run_folder.save_model(random_model(), run)
     base = tmp_path / "models" / "tfwstal"
     config = Config(run_dir=str(run), export_dir=str(base))
@@ -184,7 +184,7 @@ def test_no_run(tmp_path):
 
 def test_an_unwritable_place(tmp_path):
     run = tmp_path / "run"
-    run_folder.create(run, Config(), CLASSES)
+    run_folder.create(run, Config().run_flags(), CLASSES)
     run_folder.save_model(random_model(), run)
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written"):

@@ -25,7 +25,7 @@ FLAGS = {"eta": (0.2, 0.4), "beta": 0.3, "max_detections": 40}
 @pytest.fixture
 def run(tmp_path):
     """The folder of a run."""
-    run_folder.create(tmp_path / "run", Config(), CLASSES)
+    run_folder.create(tmp_path / "run", Config().run_flags(), CLASSES)
     run_folder.save_model(random_model(), tmp_path / "run")
     return tmp_path / "run"
 

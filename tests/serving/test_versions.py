@@ -38,7 +38,7 @@ def runs(tmp_path):
     folders = []
     for seed in (0, 1):
         folder = tmp_path / f"run_{seed}"
-        run_folder.create(folder, Config(), ("a", "b", "c"))
+        run_folder.create(folder, Config().run_flags(), ("a", "b", "c"))
         run_folder.save_model(random_model(seed=seed), folder)
         folders.append(folder)
     return folders

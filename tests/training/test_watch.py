@@ -10,6 +10,7 @@ from tensorboard.backend.event_processing import event_accumulator
 from tests.conftest import random_model, random_record, write_records
 from tfwstal import train
 from tfwstal.config import Config
+from tfwstal.data import batches
 from tfwstal.data import folder as records_folder
 from tfwstal.data import record as record_format
 from tfwstal.errors import InputError
@@ -49,7 +50,7 @@ def watched(records, tmp_path):
         watcher = watch.Watch(
             model,
             info.classes,
-            watch.training_sample(info, records, 20),
+            sample_of(info, records, 20),
             pictured,
             Config(alpha=0.0).localization_settings(),
             tmp_path / "watch",
@@ -67,6 +68,14 @@ def watched(records, tmp_path):
         return _events(tmp_path / "watch")
 
     return look
+
+
+def sample_of(info, records, num_snippets):
+    """The features of the Sample of all training videos."""
+    sample = watch.Sample(len(info.classes), num_snippets)
+    for video in batches.whole_videos(info, records, "train"):
+        sample.add(video)
+    return sample.features
 
 
 def _seen(model, records):
@@ -269,7 +278,7 @@ def test_any_name_is_a_tag(tmp_path):
     watcher = watch.Watch(
         model,
         info.classes,
-        watch.training_sample(info, folder, 20),
+        sample_of(info, folder, 20),
         watch.pictured_videos(info, folder, "test"),
         Config().localization_settings(),
         tmp_path / "watch",
@@ -297,10 +306,10 @@ def test_the_sample_covers_the_classes_and_is_bounded(
     records, tmp_path, monkeypatch
 ):
     info = records_folder.read(records)
-    sample = watch.training_sample(info, records, 10)
+    sample = sample_of(info, records, 10)
     assert [len(features) for features in sample] == [1, 3, 10]
     monkeypatch.setattr(watch, "SAMPLE", 2)
-    assert len(watch.training_sample(info, records, 10)) == 2
+    assert len(sample_of(info, records, 10)) == 2
 
 
 # === A training ===

@@ -17,6 +17,7 @@ from tfwstal import command_line
 from tfwstal.errors import InputError
 from tfwstal.training import loop
 from tfwstal.training import workers as worker_processes
+from tfwstal.training.options import TrainingOptions
 
 # Runs commands from one process that has imported TensorFlow already. A job is
 # a list of commands that run together: [arguments, TF_CONFIG or None, number
@@ -329,5 +330,5 @@ def test_xla_is_for_one_device():
     arguments = ["train", "--strategy=mirrored", "--xla=on"]
     with pytest.raises(InputError, match="--xla=on exclude each other"):
         command_line.parse(arguments, "train")
-    config = command_line.parse(arguments[:2], "train")
-    assert not loop.use_xla(config)
+    options = command_line.parse(arguments[:2], "train").group(TrainingOptions)
+    assert not loop.use_xla(options, distributed=True)

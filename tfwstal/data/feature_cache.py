@@ -69,7 +69,7 @@ def num_bytes(info, dtype):
     return stored * _BYTES[dtype] // _BYTES[info.storage_dtype]
 
 
-def load(info, data_dir, dtype="float32", videos=None, device=None):
+def load(info, data_dir, dtype="float32", videos=None, device=None, visit=None):
     """Reads the split `train` into memory.
 
     Args:
@@ -78,6 +78,8 @@ def load(info, data_dir, dtype="float32", videos=None, device=None):
         dtype: "float32" or "float16", that of the features in memory.
         videos: ids of the videos to hold; by default all.
         device: where to hold them; by default TensorFlow's first device.
+        visit: function to call with each video that is held, a dict of
+            `record.parse_video`.
 
     Returns:
         FeatureCache.
@@ -113,6 +115,8 @@ def load(info, data_dir, dtype="float32", videos=None, device=None):
                     features[used : used + length].assign(
                         tf.cast(video["features"], dtype)
                     )
+                    if visit:
+                        visit(video)
                 columns["first"].append(np.int32(used))
                 columns["num_snippets"].append(np.int32(length))
                 columns["video_hash"].append(

@@ -1,10 +1,8 @@
-"""What the grid search of Section 4.1 tries, and in which order."""
+"""The values that the grid search of Section 4.1 tries, and their order."""
 
-import dataclasses
 import itertools
 import random
 
-from tfwstal import command_line
 from tfwstal.method.options import to_text
 
 # Section 4.1: "from 0.001 to 0.01 in the step of 0.001, and from 0.01 to 0.1
@@ -14,35 +12,39 @@ _ALPHAS = tuple(i / 20 for i in range(1, 11))
 _BETAS = tuple(sorted({*_ALPHAS, *(i / 10 for i in range(1, 11))}))
 
 
-def search_spaces(config):
-    """What is searched, one space after the other.
+def search_spaces(kind, eta):
+    """The searches to make, one after the other.
+
+    Args:
+        kind: "losses" or "localization", as --tune.
+        eta: thresholds of the recipe.
 
     Returns:
         dict of the values to begin with, and a list of spaces, each a dict
-        from the name of a flag to the values it takes.
+        from the name of an option to the values it takes. Values of eta are
+        texts; see `eta_choices`.
     """
-    if config.tune == "losses":
+    if kind == "losses":
         return {"lambda_ct": 0.01, "lambda_bg": 0.01}, [
             {"lambda_smt": _LAMBDAS, "lambda_gui": _LAMBDAS},
             {"lambda_ct": _LAMBDAS, "lambda_bg": _LAMBDAS},
         ]
-    return {}, [
-        {"alpha": _ALPHAS, "beta": _BETAS, "eta": eta_choices(config.eta)}
-    ]
+    return {}, [{"alpha": _ALPHAS, "beta": _BETAS, "eta": eta_choices(eta)}]
 
 
 def eta_choices(eta):
-    """Lists of thresholds around a recipe's; the paper names no others.
+    """Lists of thresholds close to a recipe's; the paper names no others.
 
-    The recipe's own, its lower half, its upper half, one from half its start
-    on, and one of twice its step. Of a single threshold: itself, its half and
-    its middle way to 1.
+    They are the recipe's own, its lower half, its upper half, one that starts
+    at half its start, and one with twice its step. For a single threshold:
+    itself, half of it, and the middle between it and 1.
 
     Args:
         eta: the recipe's thresholds.
 
     Returns:
-        tuple of texts as --eta takes them, the recipe's own first.
+        tuple of texts in the syntax of --eta, the recipe's own first;
+        `parse_eta` reads them.
     """
     low, high = min(eta), max(eta)
     if low == high:
@@ -59,31 +61,34 @@ def eta_choices(eta):
             (low, high, 2 * step),
         )
     )
-    return (own if _parse_eta(own) == eta else to_text(eta), *others)
+    return (own if parse_eta(own) == eta else to_text(eta), *others)
 
 
-def changed(config, values):
-    """The Config with a trial's values, where eta is a text."""
-    if "eta" in values:
-        values = values | {"eta": _parse_eta(values["eta"])}
-    return dataclasses.replace(config, **values)
+def parse_eta(text):
+    """The thresholds of a text of `eta_choices`, as the flag --eta reads it."""
+    if ":" not in text:
+        return tuple(map(float, text.split(",")))
+    start, stop, step = map(float, text.split(":"))
+    count = int((stop - start) / step + 1e-6) + 1  # with the stop
+    return tuple(round(start + step * i, 9) for i in range(count))
 
 
-def _parse_eta(text):
-    return command_line.parse(["tune", f"--eta={text}"], "tune").eta
+def trial_order(space, seed, max_trials=0):
+    """The trials of a space: its grid in random order, or the first of it.
 
-
-def trial_order(space, config):
-    """The trials of a space: its grid in an order drawn, or the first of it.
+    Args:
+        space: dict from name to values, see `search_spaces`.
+        seed: of the order.
+        max_trials: most trials; 0 for the whole grid. A larger number begins
+            with the same trials.
 
     Returns:
-        list of at most --max_trials dicts of values; with a higher number it
-        begins with the same ones.
+        list of dicts of values.
     """
     grid = [
         dict(zip(space, values, strict=True))
         for values in itertools.product(*space.values())
     ]
-    # Not the same order for two searches with the same values.
-    random.Random(f"{config.seed}/{','.join(space)}").shuffle(grid)
-    return grid[: config.max_trials or None]
+    # With the names, so that two searches over equal values differ in order.
+    random.Random(f"{seed}/{','.join(space)}").shuffle(grid)
+    return grid[: max_trials or None]

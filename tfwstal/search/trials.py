@@ -1,7 +1,7 @@
 """The folder of a search: every score of its trials, and the best values.
 
-`results.json` is written aside and renamed with each score, so that a search
-that is killed at any moment goes on from there.
+`results.json` is written whole with each score, so that a search that is
+killed at any moment can resume.
 """
 
 import hashlib
@@ -9,60 +9,61 @@ import json
 import pathlib
 import statistics
 
+import tqdm
+
 from tfwstal import files
-from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.training import run_folder
 
 RESULTS = "results.json"
 BEST = "best.flags"
 
-# Flags that may change when a search goes on. The records and the run are
-# compared by their content.
-_NOT_COMPARED = ("data_dir", "run_dir", "tune_dir", "max_trials")
-
 
 class TuneFolder:
-    """The trials of a search, those of an earlier start included.
+    """The trials of a search, including those of an earlier start.
 
-    A trial is a dict of its `values`, a dict from flag to value; `folds`, the
-    scores known so far, one a fold in order; their `mean` and `sd`.
+    A trial is a dict of its `values`, a dict from name to value; `folds`, the
+    scores known so far, in the order of the folds; their `mean` and `sd`.
 
     Args:
-        config: Config of the search.
+        path: the folder.
+        flags: dict from the name of each flag of the search to its text.
+        inputs: dict from a name to a file that the search depends on, or None.
 
     Raises:
-        InputError: if --tune_dir holds another search, or anything else.
+        InputError: if the folder has another search, or anything else.
     """
 
-    def __init__(self, config):
-        self.path = pathlib.Path(config.tune_dir)
+    def __init__(self, path, flags, inputs):
+        self.path = pathlib.Path(path)
         self._results = self.path / RESULTS
-        self._search = _identity(config)
+        self._flags = flags
+        self._search = flags | {
+            name: _sha256(file) for name, file in inputs.items()
+        }
         self._trials = {}
         if self._results.is_file():
             for trial in self._read()["trials"]:
                 self._trials[_key(trial["values"])] = trial
         elif self.path.is_dir() and any(self.path.glob("[!.]*")):
             raise InputError(
-                f"--tune_dir={self.path} holds something that is no search "
-                f"(there is no {RESULTS}); choose another folder"
+                f"--tune_dir={self.path} is not the folder of a search (it "
+                f"has no {RESULTS}); choose another folder"
             )
         else:
             self._write()
 
     @property
     def num_scores(self):
-        """Scores known, one for each fold of each trial."""
+        """Number of scores known, one for each fold of each trial."""
         return sum(len(trial["folds"]) for trial in self._trials.values())
 
     def trial(self, values):
-        """The trial of these values, a new one without scores if need be."""
+        """The trial with these values; a new one has no scores."""
         empty = {"values": values, "folds": [], "mean": None, "sd": None}
         return self._trials.setdefault(_key(values), empty)
 
     def add_score(self, values, score):
-        """Keeps the next fold's score of a trial."""
+        """Adds the score of the next fold to a trial, and saves it."""
         trial = self.trial(values)
         folds = trial["folds"] = [*trial["folds"], score]
         trial["mean"] = statistics.fmean(folds)
@@ -70,7 +71,7 @@ class TuneFolder:
         self._write()
 
     def finish(self, values):
-        """Writes the best values down, as the flagfile and in the results."""
+        """Writes the best values to the flagfile and to the results."""
         best = self.trial(values)
         mean, sd = 100 * best["mean"], 100 * best["sd"]
         content = (
@@ -92,7 +93,7 @@ class TuneFolder:
         )
 
     def _read(self):
-        """The results, if they are of the same search."""
+        """Reads the results, if they are of the same search."""
         try:
             content = json.loads(self._results.read_text("utf-8"))
             search = content["search"]
@@ -103,21 +104,62 @@ class TuneFolder:
             ]
         except (ValueError, KeyError, TypeError):
             raise InputError(
-                f"{self._results} is damaged or of another program; choose "
-                "another --tune_dir"
+                f"{self._results} is damaged or was not written by tfwstal; "
+                "choose another --tune_dir"
             ) from None
         if changed:
             name = changed[0]
             what = (
                 f"--{name}={search[name]}, not {self._search[name]}"
-                if hasattr(Config, name)
+                if name in self._flags
                 else f"other {name}"
             )
             raise InputError(
-                f"--tune_dir={self.path} holds a search with {what}; choose "
-                "another folder, or go on with the same flags"
+                f"--tune_dir={self.path} has a search with {what}; choose "
+                "another folder, or resume with the same flags"
             )
         return content
+
+
+def search(number, order, fixed, scorer, folder):
+    """Scores the trials of a search and prints the best ones.
+
+    Args:
+        number: of the search, from 1.
+        order: what `grids.trial_order` returned.
+        fixed: values that are not searched.
+        scorer: Scorer.
+        folder: TuneFolder. Scores that it has are not computed again.
+
+    Returns:
+        dict of all values, the fixed ones and the best of those searched.
+
+    Raises:
+        InputError: if all trials score 0.
+    """
+    with tqdm.tqdm(
+        total=len(order) * scorer.num_folds,
+        desc=f"search {number}",
+        unit="fold",
+        disable=None,
+    ) as bar:
+        for values in order:
+            trial = folder.trial(fixed | values)
+            for fold in range(scorer.num_folds):
+                if fold >= len(trial["folds"]):
+                    score = scorer.score(trial["values"], fold)
+                    folder.add_score(trial["values"], score)
+                bar.update()
+    tried = [folder.trial(fixed | values) for values in order]
+    # Of equal trials the earlier one comes first.
+    best = sorted(tried, key=lambda trial: trial["mean"], reverse=True)[:5]
+    if not best[0]["mean"]:
+        raise InputError(
+            f"all {len(order)} trials scored 0: nothing was detected; check "
+            "--guide_reduction, --learning_rate, --epochs and --eta"
+        )
+    print(table(best, order[0]), flush=True)
+    return best[0]["values"]
 
 
 def table(trials, names):
@@ -134,16 +176,5 @@ def _key(values):
     return tuple(sorted(values.items()))
 
 
-def _identity(config):
-    """What makes a search: its flags, and sha256 of records and run."""
-    found = config.texts("tune")
-    for name in _NOT_COMPARED:
-        del found[name]
-    files = {"records": pathlib.Path(config.data_dir) / "metadata.json"}
-    if config.tune == "localization" and config.run_dir:
-        files["run"] = pathlib.Path(config.run_dir) / run_folder.MODEL
-    hashed = {
-        name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for name, path in files.items()
-    }
-    return found | {"run": ""} | hashed
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path else ""

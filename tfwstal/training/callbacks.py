@@ -1,4 +1,4 @@
-"""What watches a training run from outside the training step."""
+"""Keras callbacks of a run: stop at NaN, history.csv, mAP while training."""
 
 import csv
 import math
@@ -13,17 +13,17 @@ from tfwstal.training import optimizers
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
-    """Ends the training at the first loss or gradient that is no number.
+    """Ends the training at the first loss or gradient that is not finite.
 
-    The logs that Keras reads after each step are enough: a running mean that
-    was a number one step before is none because of this step. Put it before
-    the callbacks that save.
+    It checks the running means that Keras logs after each step: if one is not
+    finite, and was finite a step before, this step made it so. List it before
+    callbacks that save.
 
     Args:
         batch_videos: function of an epoch and a step in it, from 0, that
             returns the ids of the videos of that batch.
         start: the epoch, and the step in it, with which `fit` begins.
-        steps: those that run between two calls, any of which may be it.
+        steps: steps that run between two calls; the message names all.
     """
 
     def __init__(self, batch_videos, start=(0, 0), steps=1):
@@ -33,7 +33,7 @@ class StopAtNonFinite(keras.callbacks.Callback):
         self._epoch = 0
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Notes the epoch."""
+        """Keeps the number of the epoch."""
         self._epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
@@ -58,19 +58,19 @@ class StopAtNonFinite(keras.callbacks.Callback):
             which = f"one of the steps {steps[0]} to {last}"
         raise Diverged(
             f"epoch {self._epoch}, {which}: the training has diverged "
-            f"({', '.join(bad)} is no finite number), with the videos "
-            f"{', '.join(videos)}; look at their features, lower "
-            "--learning_rate or give --clip_norm"
+            f"({', '.join(bad)} is not finite), with the videos "
+            f"{', '.join(videos)}; check their features, lower "
+            "--learning_rate or set --clip_norm"
         )
 
 
 class HistoryFile(keras.callbacks.Callback):
-    """Appends each epoch's logs to a CSV file, which is closed in between.
+    """Appends each epoch's logs to a CSV file and closes it.
 
-    Keras's CSVLogger leaves it open where the training fails.
+    Keras's CSVLogger leaves the file open if training fails.
 
     Args:
-        path: the file; made if it is not there.
+        path: the file; created if it does not exist.
     """
 
     def __init__(self, path):
@@ -88,8 +88,8 @@ class HistoryFile(keras.callbacks.Callback):
                 writer.writerow([epoch, *(logs[name] for name in names)])
         except OSError as error:
             raise InputError(
-                f"{self._path} cannot be written ({error.strerror}); make room "
-                "and give the same command again"
+                f"{self._path} cannot be written ({error.strerror}); free some "
+                "space and run the same command again"
             ) from None
 
 
@@ -97,8 +97,8 @@ class LocalizationEvaluation(keras.callbacks.Callback):
     """Localizes a split every few epochs and logs its mAP.
 
     Adds the averages that papers quote, such as `mAP@0.1:0.7`, to the epoch's
-    logs, or the mean over all thresholds where they make none of these. They
-    are for looking: nothing chooses an epoch by them. Put it before the
+    logs, or the mean over all thresholds if they allow none of these. The
+    values are for information; no epoch is chosen by them. List it before
     callbacks that write the logs.
 
     Args:
@@ -111,6 +111,9 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         protocol: that of `average_precision.mean_average_precision`.
         per_class: whether to log `AP/CLASS` too, each class's mean over the
             thresholds.
+
+    Raises:
+        InputError: if the records of the split have no segments.
     """
 
     def __init__(
@@ -132,14 +135,20 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         self._truth = average_precision.Instances.of_videos(
             batches.ground_truth(info, data_dir, split)
         )
+        if not self._truth.labels:
+            raise InputError(
+                f"--eval_every: the records of the split {split!r} of "
+                f"{data_dir} have no segments to evaluate on; drop "
+                "--eval_every, or convert with annotations that have segments"
+            )
         self._detector = None
 
     def on_epoch_end(self, epoch, logs=None):
         """Evaluates after every `every`-th epoch."""
         if logs is None:
             return
-        # All epochs have the columns, since CSV files want them from the
-        # first line on.
+        # Every epoch has the columns, because a CSV file has them in its first
+        # line.
         logs.update(dict.fromkeys(self._names(), float("nan")))
         if (epoch + 1) % self._every == 0:
             with optimizers.averaged(self.model):
@@ -164,16 +173,16 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         if self._detector is None:
             self._detector = inference.make_detector(self.model, self._settings)
         videos, labels, segments, scores = [], [], [], []
-        numbers = {name: i for i, name in enumerate(self._info.classes)}
-        for video, found in inference.localize_dataset(
+        for video, detections in inference.detect_videos(
             self._detector,
             batches.whole_videos(self._info, self._data_dir, self._split),
-            self._info.classes,
         ):
-            videos += [video] * len(found)
-            labels += [numbers[each["label"]] + 1 for each in found]
-            segments += [each["segment"] for each in found]
-            scores += [each["score"] for each in found]
+            columns = inference.columns(detections)
+            videos += [video] * len(columns[0])
+            for column, values in zip(
+                (labels, scores, segments), columns, strict=True
+            ):
+                column += values.tolist()
         result = average_precision.mean_average_precision(
             self._truth,
             average_precision.Detections(videos, labels, segments, scores),
@@ -186,7 +195,7 @@ class LocalizationEvaluation(keras.callbacks.Callback):
                 zip(
                     self._class_names(result.labels),
                     result.ap.mean(axis=0).tolist(),
-                    strict=False,  # no names unless they are asked for
+                    strict=False,  # without per_class there are no names
                 )
             ),
         }

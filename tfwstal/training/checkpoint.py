@@ -1,20 +1,20 @@
-"""What a killed run goes on from: everything that its next step depends on.
+"""Checkpoints for exact resume.
 
-A checkpoint is one .npz: the variables of the training step (weights, moments,
-states of dropout, running means), the place in the training, and history.csv.
-The order of the videos and their snippets are functions of (seed, epoch), so
-no more is needed to go on bit for bit. It is written aside, and takes its name
-when it is whole.
+A checkpoint is one .npz file with everything that the next step depends on:
+the variables of the training step (weights, moments, states of dropout,
+running means), the epoch and step, and history.csv. The order of the videos
+and their snippets are functions of (seed, epoch), so a resumed run is equal
+bit for bit. The file is written under a temporary name and renamed.
 """
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import pathlib
 import signal
 import time
 import zipfile
-import zlib
 
 import keras
 import numpy as np
@@ -26,40 +26,44 @@ from tfwstal.training.workers import Workers
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Writes checkpoints of a run, and puts back the last one.
+    """Writes checkpoints of a run and restores the last one.
 
-    Put it behind the callback that writes history.csv, and let `fit` begin at
+    List it after the callback that writes history.csv, and let `fit` begin at
     `start`.
 
     Args:
         run_dir: folder of the run.
-        info: DatasetInfo of its records; with others it does not go on.
+        info: DatasetInfo of its records; a run resumes with these alone.
         steps_per_epoch: training steps.
+        epochs: of the whole training.
         minutes: between checkpoints; 0 for one after every step.
-        workers: workers.Workers; the chief alone writes, and all end at
-            a SIGTERM to any of them. By default this process is alone.
+        workers: Workers. Only the chief writes, and all end at a SIGTERM to
+            any of them. By default this process alone.
 
     Attributes:
-        start: epoch, and step in it, with which `fit` is to begin: that of
-            the restored checkpoint, and at an epoch's end the next one.
+        start: the epoch, and the step in it, with which `fit` must begin. It
+            is that of the restored checkpoint, or the next epoch after the
+            end of one.
     """
 
-    def __init__(self, run_dir, info, steps_per_epoch, minutes, workers=None):
+    def __init__(
+        self, run_dir, info, steps_per_epoch, epochs, minutes, workers=None
+    ):
         super().__init__()
         self._path = pathlib.Path(run_dir) / run_folder.CHECKPOINT
         self._history = pathlib.Path(run_dir) / "history.csv"
         self._records = hashlib.sha256(repr(info).encode()).hexdigest()
-        self._steps_per_epoch = steps_per_epoch
+        self._steps_per_epoch, self._epochs = steps_per_epoch, epochs
         self._seconds = 60.0 * minutes
         self._last = time.monotonic()
         self._workers = workers or Workers()
         self._terminated = False
-        self._values = None  # to be put back when `fit` begins an epoch
+        self._values = None  # restored again when `fit` begins an epoch
         self.start = (0, 0)
 
     @contextlib.contextmanager
     def saving_at_sigterm(self):
-        """SIGTERM in here ends the training behind the step, saved.
+        """In this block SIGTERM ends the training after a step, saved.
 
         `fit` then raises Terminated.
         """
@@ -74,50 +78,62 @@ class Checkpoint(keras.callbacks.Callback):
             signal.signal(signal.SIGTERM, before)
 
     def restore(self, model):
-        """Puts the last checkpoint back: model, history.csv and `start`.
+        """Restores the model, history.csv and `start` from the checkpoint.
 
-        Without a checkpoint the run is as new.
+        Starts from scratch if no checkpoint exists.
 
         Raises:
-            InputError: for a damaged checkpoint, or one of other records.
+            InputError: if the checkpoint is damaged, or of other records or
+                versions.
         """
         if not self._path.exists():
             if self._workers.chief:
                 self._history.unlink(missing_ok=True)
             return
         saved = _read(self._path)
-        if str(saved["records"]) != self._records:
+        if saved.records != self._records:
             raise InputError(
-                f"{self._path}: the records in --data_dir are others than "
-                "those that this run began with; give them, choose another "
-                "--run_dir or give --overwrite"
+                f"{self._path}: the records in --data_dir are not those that "
+                "this run began with; restore them, choose another --run_dir "
+                "or give --overwrite"
             )
-        self._values = [
-            saved[f"variable_{i}"] for i in range(int(saved["num_variables"]))
+        variables = [
+            np.asarray(each)
+            for each in keras_versions.training_variables(model)
         ]
-        variables = keras_versions.training_variables(model)
-        if [value.shape for value in self._values] != [
-            tuple(variable.shape) for variable in variables
+        if [(v.shape, v.dtype) for v in saved.values] != [
+            (v.shape, v.dtype) for v in variables
         ]:
             raise InputError(
-                f"{self._path} is of another version of Keras or tfwstal; go "
-                "on with that one or give --overwrite"
+                f"{self._path} is of another version of Keras or tfwstal; "
+                "resume with that version or give --overwrite"
+            )
+        epoch, step = saved.start
+        if not (
+            0 <= epoch <= self._epochs
+            and 0 <= step < self._steps_per_epoch
+            and saved.start <= (self._epochs, 0)
+        ):
+            raise _damage(
+                self._path,
+                f"epoch {epoch}, step {step} is not in a training of "
+                f"{self._epochs} epochs of {self._steps_per_epoch} steps",
             )
         if self._workers.chief:
-            self._history.write_bytes(saved["history"].tobytes())
-        self.start = tuple(saved["start"].tolist())
+            self._history.write_bytes(saved.history)
+        self._values, self.start = saved.values, saved.start
         self._assign(model)
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Puts all back, for what Keras changes before `fit` begins."""
+        """Restores again, since Keras changes variables before `fit` begins."""
         if self._values is not None:
             self._assign(self.model)
             self._values = None
-            if not self.start[1]:  # the means are of the epoch before
+            if not self.start[1]:  # the means are of the previous epoch
                 self.model.reset_metrics()
 
     def on_train_batch_end(self, batch, logs=None):
-        """Saves inside of an epoch."""
+        """Saves inside an epoch."""
         epoch, skipped = self.start
         done = skipped + batch + 1
         if done < self._steps_per_epoch:  # else `on_epoch_end` follows
@@ -126,8 +142,8 @@ class Checkpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Saves between epochs."""
         if self.start[1]:
-            # `fit` ends here, which for some optimizers changes the weights
-            # (moving averages), though the training goes on.
+            # `fit` ends here. For some optimizers this changes the weights to
+            # their averages, although the training continues.
             self._values = self._current()
         self.start = (epoch + 1, 0)
         self._save_if_due(epoch + 1, 0)
@@ -143,15 +159,15 @@ class Checkpoint(keras.callbacks.Callback):
 
     def _save_if_due(self, epoch, step):
         due = time.monotonic() - self._last >= self._seconds
-        # All workers must end behind the same step, whoever was asked to.
+        # All workers must end after the same step, whichever got the signal.
         terminated = self._workers.gathered([self._terminated]).any()
         if self._workers.chief and (due or terminated):
             self._save(epoch, step)
             self._last = time.monotonic()
         if terminated:
             raise Terminated(
-                f"saved after epoch {epoch}, step {step}; the same command "
-                "goes on from there"
+                f"saved after epoch {epoch}, step {step}; run the same command "
+                "again to resume"
             )
 
     def _save(self, epoch, step):
@@ -160,8 +176,8 @@ class Checkpoint(keras.callbacks.Callback):
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise InputError(
                     f"epoch {epoch}, step {step}: the training has diverged (a "
-                    "weight is no number any more); lower --learning_rate or "
-                    "give --clip_norm"
+                    "weight is not finite); lower --learning_rate or set "
+                    "--clip_norm"
                 )
         history = b""
         if self._history.exists():
@@ -176,26 +192,60 @@ class Checkpoint(keras.callbacks.Callback):
         _write(self._path, content)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Saved:
+    """The content of a checkpoint."""
+
+    values: list  # of the variables, arrays
+    start: tuple  # epoch and step
+    history: bytes  # of history.csv
+    records: str  # sha256 of the DatasetInfo
+
+
 def _read(path):
-    """dict of the arrays of a checkpoint."""
+    """Reads and checks a checkpoint.
+
+    Raises:
+        InputError: if the file is not a whole checkpoint of finite numbers.
+    """
     try:
-        with open(path, "rb") as file:
-            return dict(np.load(file))
-    except (
-        ValueError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        raise InputError(
-            f"{path} is damaged ({type(error).__name__}); give --overwrite to "
-            "train from the beginning"
-        ) from None
+        with open(path, "rb") as file, np.load(file) as arrays:
+            content = dict(arrays)
+        values = [
+            content.pop(f"variable_{i}")
+            for i in range(content.pop("num_variables").item())
+        ]
+        start, history = content.pop("start"), content.pop("history")
+        records = str(content.pop("records"))
+    # NumPy and zipfile raise errors of many classes for a damaged file.
+    except Exception as error:
+        raise _damage(path, type(error).__name__) from error
+    if content:
+        raise _damage(path, f"it has an array {min(content)[:80]!r}")
+    if start.shape != (2,) or start.dtype.kind != "i":
+        raise _damage(path, "its start is not an epoch and a step")
+    if history.ndim != 1 or history.dtype != np.uint8:
+        raise _damage(path, "its history is not bytes")
+    for value in values:
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            raise _damage(path, "a number is not finite")
+    return _Saved(values, tuple(start.tolist()), history.tobytes(), records)
+
+
+def _kinds(arrays):
+    return [(array.shape, array.dtype) for array in arrays]
+
+
+def _damage(path, reason):
+    """The InputError for a damaged checkpoint."""
+    return InputError(
+        f"{path} is damaged ({reason}); give --overwrite to train from the "
+        "beginning"
+    )
 
 
 def _write(path, content):
-    """Writes a dict of arrays; the old file stays until the new is whole."""
+    """Writes a dict of arrays, whole or not at all."""
     try:
         with files.replacing(path, f"incomplete-{path.name}") as aside:
             with open(aside, "wb") as file:
@@ -204,14 +254,14 @@ def _write(path, content):
                 os.fsync(file.fileno())
     except OSError as error:
         raise InputError(
-            f"{path} cannot be written ({error.strerror}); make room and give "
-            "the same command again: it goes on from the last checkpoint"
+            f"{path} cannot be written ({error.strerror}); free some space and "
+            "run the same command again: it resumes from the last checkpoint"
         ) from None
 
 
 def _write_arrays(file, content):
-    """As `numpy.savez`, which before NumPy 2 leaves its archive open where
-    the disk is full."""
+    """Writes like `numpy.savez`, which before NumPy 2 leaves the archive open
+    when the disk is full."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, value in content.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:

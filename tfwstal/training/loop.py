@@ -1,11 +1,20 @@
-"""Trains a model: from a Config and records to weights.
+"""Trains a model: the library behind the commands `train` and `tune`.
 
-`compiled_model` makes the model, `fit` trains it, and `fit_run` does so in the
-folder of a run, from where an earlier process was stopped.
+A training has four steps:
+
+    training = Training(info, data_dir, options, model_options)
+    videos = training_videos.read(training)  # one pass over the records
+    model = compiled_model(training, videos.means)
+    fit(training, model, videos.cache)
+
+`fit_run` does the last step in the folder of a run, where it resumes from the
+last checkpoint.
 """
 
+import collections.abc
 import dataclasses
 import functools
+import pathlib
 import sys
 
 import keras
@@ -13,214 +22,254 @@ import tensorflow as tf
 
 from tfwstal import keras_versions
 from tfwstal.data import batches as data_batches
-from tfwstal.data import feature_cache
-from tfwstal.data.class_means import class_means
+from tfwstal.data.folder import DatasetInfo
+from tfwstal.errors import InputError
 from tfwstal.method.model import TwoStreamLocalizer
 from tfwstal.method.options import ModelOptions
-from tfwstal.training import callbacks, checkpoint, optimizers, watch
+from tfwstal.training import callbacks, checkpoint, optimizers
+from tfwstal.training.options import TrainingOptions
 from tfwstal.training.workers import Workers, prepare
 
 
-def compiled_model(config, info, videos=None, workers=None):
-    """The model that a Config describes, ready for `fit`.
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """What is trained, on which videos and devices.
 
-    Sets the seed of everything that is drawn from here on, and for
-    --deterministic TensorFlow's ops for the rest of the process. Reads every
-    training record once, so that a damaged one is found before the training
-    begins.
+    Attributes:
+        info: DatasetInfo of the records.
+        data_dir: their folder.
+        options: TrainingOptions.
+        model_options: ModelOptions.
+        videos: ids of the training videos to use; None for all.
+        workers: Workers after `start`; by default this process alone.
+    """
+
+    info: DatasetInfo
+    data_dir: pathlib.Path | str
+    options: TrainingOptions
+    model_options: ModelOptions
+    videos: collections.abc.Collection | None = None
+    workers: Workers = dataclasses.field(default_factory=Workers)
+
+    @property
+    def steps_per_epoch(self):
+        """Training steps in one pass over the videos."""
+        return data_batches.steps_per_epoch(
+            self.info, self.options.batch_size, self.videos
+        )
+
+    @property
+    def steps_per_execution(self):
+        """Training steps that run without returning to Python."""
+        return steps_per_execution(
+            self.steps_per_epoch, self.options.steps_per_execution
+        )
+
+    @property
+    def uses_xla(self):
+        """Whether XLA compiles the training step."""
+        return use_xla(self.options, self.workers.strategy is not None)
+
+
+def use_xla(options, distributed=False):
+    """Whether XLA compiles the training step; "auto" needs a GPU.
+
+    On CPU cores XLA makes the step slower (benchmarks/README.md), and it is
+    not deterministic.
 
     Args:
-        config: Config.
-        info: DatasetInfo of --data_dir.
-        videos: ids of the training videos to train on; by default all.
-        workers: workers.Workers that were started; by default this
-            process alone, on one device.
+        options: TrainingOptions.
+        distributed: whether several devices share a batch. Sums over devices
+            cannot be compiled.
     """
-    workers = workers or Workers()
-    keras.utils.set_random_seed(config.seed)
-    if config.deterministic:
+    if distributed:
+        return False
+    if options.xla == "auto" and not options.deterministic:
+        return bool(tf.config.list_physical_devices("GPU"))
+    return options.xla == "on"
+
+
+def steps_per_execution(steps, most):
+    """The largest divisor of the `steps` of an epoch that is at most `most`.
+
+    With other numbers Keras would run past the end of the epoch, into the
+    batches of the next one.
+    """
+    return next(n for n in range(min(most, steps), 0, -1) if steps % n == 0)
+
+
+def compiled_model(training, means):
+    """The untrained model, ready for `fit`.
+
+    Sets the random seed of the process, and for options.deterministic makes
+    TensorFlow deterministic for the rest of the process.
+
+    Args:
+        training: Training.
+        means: [C+1, D], the first centroids with centroids="class_mean".
+
+    Returns:
+        a compiled TwoStreamLocalizer.
+    """
+    options = training.options
+    keras.utils.set_random_seed(options.seed)
+    if options.deterministic:
         tf.config.experimental.enable_op_determinism()
-    means = class_means(info, config.data_dir, videos)
-    steps = data_batches.steps_per_epoch(info, config.batch_size, videos)
-    with workers.scope():
-        model = build_model(config, info, videos)
-        if config.centroids == "class_mean":
+    steps = training.steps_per_epoch
+    with training.workers.scope():
+        model = build_model(
+            training.info,
+            training.model_options,
+            options.precision,
+            round(options.warmup_epochs * steps),
+        )
+        if options.centroids == "class_mean":
             model.centroids.assign(means)
         model.compile(
             optimizer=optimizers.make_optimizer(
-                config.optimizer,
-                config.learning_rate,
-                config.weight_decay,
-                config.clip_norm,
-                config.ema,
-                round(config.rate_warmup_epochs * steps),
+                options.optimizer,
+                options.learning_rate,
+                options.weight_decay,
+                options.clip_norm,
+                options.ema,
+                round(options.rate_warmup_epochs * steps),
             ),
-            jit_compile=use_xla(config),
-            steps_per_execution=steps_per_execution(config, info, videos),
+            jit_compile=training.uses_xla,
+            steps_per_execution=training.steps_per_execution,
         )
         keras_versions.build_optimizer(model)
-    prepare(model, workers)
+    prepare(model, training.workers)
     return model
 
 
-def build_model(config, info, videos=None):
-    """The untrained model that a Config describes, for a DatasetInfo.
+def build_model(info, options, precision="float32", warmup_steps=0):
+    """The untrained, uncompiled model for a set of records.
 
-    With `videos`, to be trained on those alone.
+    Args:
+        info: DatasetInfo.
+        options: ModelOptions.
+        precision: Keras's name of the dtype policy.
+        warmup_steps: training steps over which the weight of L_smt rises.
+
+    Raises:
+        InputError: if this version of Keras cannot train with the policy.
     """
-    keras_versions.check_precision(config.precision)
-    steps = data_batches.steps_per_epoch(info, config.batch_size, videos)
+    # Keras 2.15 scales losses by other methods than Keras 3.
+    if precision == "mixed_float16" and not keras_versions.KERAS_3:
+        raise InputError(
+            "--precision=mixed_float16 needs Keras 3; use mixed_bfloat16 or "
+            "float32"
+        )
     return TwoStreamLocalizer(
         num_classes=len(info.classes),
         feature_dim=info.feature_dim,
-        warmup_steps=round(config.warmup_epochs * steps),
-        dtype=config.precision,
-        **dataclasses.asdict(config.group(ModelOptions)),
+        warmup_steps=warmup_steps,
+        dtype=precision,
+        **dataclasses.asdict(options),
     )
 
 
-def use_xla(config):
-    """Whether to compile the step: "auto" does where one GPU trains.
+def fit(training, model, cache=None, watchers=(), start=(0, 0), verbose=0):
+    """Trains a model in place, to the end of the last epoch.
 
-    On CPU cores XLA makes this step slower (see benchmarks/), and it is not
-    deterministic.
-    """
-    if config.strategy != "none":
-        return False  # sums over devices cannot be compiled
-    if config.xla == "auto" and not config.deterministic:
-        return bool(tf.config.list_physical_devices("GPU"))
-    return config.xla == "on"
-
-
-def steps_per_execution(config, info, videos=None):
-    """The greatest divisor of an epoch's steps up to --steps_per_execution.
-
-    Keras would run others past an epoch's end, into the next one's batches.
-    """
-    steps = data_batches.steps_per_epoch(info, config.batch_size, videos)
-    most = min(config.steps_per_execution, steps)
-    return next(n for n in range(most, 0, -1) if steps % n == 0)
-
-
-def cache_of(config, info, videos=None):
-    """FeatureCache of the training videos, or None if they take too much.
-
-    Those are read anew in every epoch instead.
-    """
-    size = feature_cache.num_bytes(info, config.cache_dtype)
-    if size > 1e9 * config.cache_gb:
-        return None
-    return feature_cache.load(
-        info,
-        config.data_dir,
-        config.cache_dtype,
-        videos,
-        # Several devices get their parts of a batch from the host.
-        device=None if config.strategy == "none" else "CPU:0",
-    )
-
-
-def fit(
-    model,
-    config,
-    info,
-    watchers=(),
-    videos=None,
-    verbose=0,
-    start=(0, 0),
-    cache=None,
-    workers=None,
-):
-    """Trains a model for --epochs, in place.
-
-    If it starts inside an epoch, it trains to the end of that one alone,
-    since Keras wants epochs of one length.
+    If training starts inside an epoch, this call ends with that epoch,
+    because Keras wants epochs of one length.
 
     Args:
+        training: Training.
         model: what `compiled_model` returned.
-        config: Config.
-        info: DatasetInfo of --data_dir.
+        cache: FeatureCache of the training videos; None reads the records.
         watchers: Keras callbacks.
-        videos: ids of the training videos to train on; by default all.
+        start: the epoch to start with, and the step in it.
         verbose: as for keras.Model.fit.
-        start: the epoch, and the step in it, to begin with.
-        cache: FeatureCache of the training videos, instead of the records.
-        workers: those that `compiled_model` was given.
 
     Raises:
         Diverged: at the first loss or gradient that is not finite.
     """
     epoch, done = start
-    epochs = epoch + 1 if done else config.epochs
-    batch_videos = functools.partial(
-        data_batches.batch_videos,
-        info,
-        config.data_dir,
-        config.batch_size,
-        config.seed,
-        videos=videos,
+    epochs = epoch + 1 if done else training.options.epochs
+    stop = callbacks.StopAtNonFinite(
+        _videos_of_batch(training), start, training.steps_per_execution
     )
-    batches = data_batches.training_batches(
-        info,
-        config.data_dir,
-        num_snippets=config.num_snippets,
-        batch_size=config.batch_size,
-        seed=config.seed,
-        epochs=epochs,
-        repeat=config.upsample_short == "repeat",
-        static=use_xla(config),
-        videos=videos,
-        start=start,
-        cache=cache,
-    )
-    if workers and workers.strategy:
-        # The parts travel to their devices anyhow.
-        batches = workers.batches(cache.filled(batches) if cache else batches)
-    elif cache:
-        model.look_up_in(cache.features)
-    steps = data_batches.steps_per_epoch(info, config.batch_size, videos)
     model.fit(
-        batches,
+        _batches(training, model, cache, epochs, start),
         initial_epoch=epoch,
         epochs=epochs,
-        steps_per_epoch=steps - done,
-        callbacks=[
-            callbacks.StopAtNonFinite(
-                batch_videos,
-                start,
-                steps_per_execution(config, info, videos),
-            ),
-            *watchers,
-        ],
-        shuffle=False,  # the batches come in their order
+        steps_per_epoch=training.steps_per_epoch - done,
+        callbacks=[stop, *watchers],
+        shuffle=False,  # the dataset has the order of each epoch
         verbose=verbose,
     )
     optimizers.use_averages(model)
 
 
-def fit_run(model, config, info, run_dir, workers):
-    """Trains what is left to do of a run; of several workers, each its part.
+def _batches(training, model, cache, epochs, start):
+    """The batches of all epochs from `start`, as `fit` takes them."""
+    options, workers = training.options, training.workers
+    batches = data_batches.training_batches(
+        training.info,
+        training.data_dir,
+        num_snippets=options.num_snippets,
+        batch_size=options.batch_size,
+        seed=options.seed,
+        epochs=epochs,
+        repeat=options.upsample_short == "repeat",
+        static=training.uses_xla,
+        videos=training.videos,
+        start=start,
+        cache=cache,
+    )
+    if workers.strategy:
+        # Each device gets its part of the features from the host.
+        return workers.batches(cache.filled(batches) if cache else batches)
+    if cache:
+        model.look_up_in(cache.features)
+    return batches
 
-    The chief must have created the folder before.
+
+def _videos_of_batch(training):
+    """Function of an epoch and a step: the ids of the videos of the batch."""
+    return functools.partial(
+        data_batches.batch_videos,
+        training.info,
+        training.data_dir,
+        training.options.batch_size,
+        training.options.seed,
+        videos=training.videos,
+    )
+
+
+def fit_run(training, model, cache, run_dir, flags, minutes, writers=()):
+    """Trains the rest of a run; each worker does its part.
+
+    The folder must exist.
+
+    Args:
+        training: Training.
+        model: what `compiled_model` returned.
+        cache: as for `fit`.
+        run_dir: folder of the run.
+        flags: dict from name to text, in which all workers must agree.
+        minutes: between checkpoints.
+        writers: Keras callbacks of the chief, such as those that write logs.
     """
-    flags = {**config.run_flags(), "data_dir": ""}  # may lie elsewhere
+    workers, epochs = training.workers, training.options.epochs
     workers.agree(
         "the flags or the records",
-        repr((flags, info)),
+        # Each worker may have the records in a folder of its own.
+        repr(({**flags, "data_dir": ""}, training.info)),
         "give all workers the same",
     )
-    if not config.epochs:
+    if not epochs:
         return
     saver = checkpoint.Checkpoint(
         run_dir,
-        info,
-        data_batches.steps_per_epoch(info, config.batch_size),
-        config.checkpoint_minutes,
+        training.info,
+        training.steps_per_epoch,
+        epochs,
+        minutes,
         workers,
     )
-    watchers = [saver]
-    if workers.chief:
-        watchers = _writers(model, config, info, run_dir) + watchers
     saver.restore(model)
     workers.agree(
         "the checkpoint in --run_dir",
@@ -228,57 +277,21 @@ def fit_run(model, config, info, run_dir, workers):
         "it must be on a file system that all workers share",
     )
     if saver.start != (0, 0) and workers.chief:
-        print("goes on from epoch {}, step {}".format(*saver.start))
-    cache = cache_of(config, info)
-    # A bar that redraws itself is for terminals; logs get lines.
+        print("resumes at epoch {}, step {}".format(*saver.start))
+    # A redrawn progress bar is for terminals; logs get a line an epoch.
     verbose = 1 if sys.stdout.isatty() else 2
-    with saver.saving_at_sigterm(), data_batches.readable(config.data_dir):
-        while saver.start[0] < config.epochs:
+    with (
+        saver.saving_at_sigterm(),
+        data_batches.readable(training.data_dir),
+    ):
+        while saver.start[0] < epochs:
             fit(
+                training,
                 model,
-                config,
-                info,
-                watchers,
-                verbose=verbose if workers.chief else 0,
+                cache,
+                [*writers, saver],
                 start=saver.start,
-                cache=cache,
-                workers=workers,
+                verbose=verbose if workers.chief else 0,
             )
-    # Again, for a run that was killed when nothing was left to train.
+    # Again, for a run that was killed after its last step.
     optimizers.use_averages(model)
-
-
-def _writers(model, config, info, run_dir):
-    """The callbacks that write into the folder of a run."""
-    writers = [
-        callbacks.HistoryFile(run_dir / "history.csv"),
-        keras.callbacks.TensorBoard(str(run_dir / "logs"), write_graph=False),
-    ]
-    if config.eval_every:
-        evaluation = callbacks.LocalizationEvaluation(
-            info,
-            config.data_dir,
-            config.split,
-            config.localization_settings(),
-            config.tiou_thresholds,
-            config.eval_every,
-        )
-        writers.insert(0, evaluation)
-    if config.watch_every:
-        writers.append(_watch(model, config, info, run_dir))
-    return writers
-
-
-def _watch(model, config, info, run_dir):
-    """What writes pictures and histograms of a model that is yet untrained."""
-    return watch.Watch(
-        model,
-        info.classes,
-        watch.training_sample(info, config.data_dir, config.num_snippets),
-        watch.pictured_videos(
-            info, config.data_dir, config.split, config.watch_videos
-        ),
-        config.localization_settings(),
-        run_dir / "logs" / "watch",
-        config.watch_every,
-    )

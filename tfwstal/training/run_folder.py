@@ -1,22 +1,17 @@
-"""The folder of a run: created by training, read by localize and export."""
+"""The folder of a run: written by training, read by the other commands."""
 
 import contextlib
-import fcntl
 import json
 import pathlib
 import shutil
-import zipfile
-import zlib
 
 import keras
 import numpy as np
 
-from tfwstal import (
-    TwoStreamLocalizer,  # noqa: F401  (registers the model with Keras)
-    files,
-    keras_versions,
-)
+from tfwstal import files, keras_versions
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
+from tfwstal.method.model import TwoStreamLocalizer
 
 MODEL = "model.keras"
 FLAGS = "flags.flags"
@@ -24,38 +19,27 @@ CLASSES = "classes.txt"
 EXTRACTION = "extraction.json"
 CHECKPOINT = "checkpoints/last.npz"
 
-# What Keras raises on files that are no whole model.
-_DAMAGE = (
-    ValueError,
-    OSError,
-    KeyError,
-    TypeError,
-    AttributeError,  # Keras 2.15, of a file of Keras 3
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
+def can_resume(run_dir, data_dir, flags, overwrite=False):
+    """Whether the folder has an unfinished run with the same flags.
 
-def goes_on(config):
-    """Whether a training goes on with the unfinished run in --run_dir.
-
-    It does where the run has the same flags. Where it would write over
-    anything else that is an error. With --overwrite another run may go, but
-    never a folder of anything else, and never one that holds the records to
-    train on.
+    A training resumes such a run. With `overwrite` it replaces any other run,
+    but never a folder of something else or one that contains the records.
 
     Args:
-        config: Config, with the time scale of the features.
+        run_dir: folder of the run.
+        data_dir: folder of the records to train on.
+        flags: dict from the name of each flag of the run to its text.
+        overwrite: whether another run may be replaced.
 
     Raises:
-        InputError: see above.
+        InputError: if the folder has something that must not be replaced.
     """
-    run_dir = pathlib.Path(config.run_dir)
-    data_dir = pathlib.Path(config.data_dir).resolve()
-    if run_dir.resolve() in (data_dir, *data_dir.parents):
+    run_dir, data_dir = pathlib.Path(run_dir), pathlib.Path(data_dir)
+    resolved = data_dir.resolve()
+    if run_dir.resolve() in (resolved, *resolved.parents):
         raise InputError(
-            f"--data_dir={config.data_dir} lies in --run_dir={run_dir}; "
+            f"--data_dir={data_dir} lies in --run_dir={run_dir}; "
             "choose another folder for the run"
         )
     if not run_dir.exists():
@@ -64,49 +48,85 @@ def goes_on(config):
         raise InputError(f"--run_dir={run_dir} is a file; name a folder")
     if not any(run_dir.iterdir()):
         return False
-    if (run_dir / FLAGS).is_file() and not (run_dir / MODEL).exists():
-        other = _other_flag(run_dir, config)
-        if other is None or config.overwrite:
-            return other is None
-        raise InputError(
-            f"--run_dir={run_dir} holds an unfinished run that goes on with "
-            f"its own flags alone, and {other}; choose another folder or give "
-            "--overwrite"
-        )
-    if not config.overwrite:
-        raise InputError(
-            f"--run_dir={run_dir} is not empty; choose another folder or "
-            "give --overwrite"
-        )
+    finished = (run_dir / MODEL).exists()
+    difference = None
+    if (run_dir / FLAGS).is_file():
+        difference = _difference(run_dir / FLAGS, flags)
+        if not finished and difference is None:
+            return True
+    if not overwrite:
+        raise InputError(_refusal(run_dir, finished, difference))
     if not (run_dir / FLAGS).is_file():
         raise InputError(
-            f"--run_dir={run_dir} holds something that is no run (there is "
-            f"no {FLAGS}); it is not overwritten"
+            f"--run_dir={run_dir} is not a run folder (it has no {FLAGS}), so "
+            "it is not overwritten; choose another folder"
         )
     return False
 
 
-def _other_flag(run_dir, config):
-    """What the first flag is that differs from a run's, in words, or None."""
-    recorded = _recorded_flags(run_dir)
-    for name, text in config.run_flags().items():
+def _refusal(run_dir, finished, difference):
+    """The message for a folder that only --overwrite may replace."""
+    choice = "choose another folder or give --overwrite to replace it"
+    if not (run_dir / FLAGS).is_file():
+        return f"--run_dir={run_dir} is not empty; {choice}"
+    if not finished:
+        return (
+            f"--run_dir={run_dir} has an unfinished run that only resumes "
+            f"with its own flags, and {difference}; {choice}"
+        )
+    changed = f" ({difference})" if difference else ""
+    return (
+        f"--run_dir={run_dir} is not empty: it has a finished run, which "
+        f"cannot be trained further{changed}; {choice}"
+    )
+
+
+def _difference(path, flags):
+    """Describes the first flag that differs from a flagfile, or None."""
+    try:
+        recorded = _recorded_flags(path)
+    except UnicodeError:
+        return f"{path} is not UTF-8 text"
+    for name, text in flags.items():
         if recorded.get(name) != text:
             was = f"--{name}={recorded[name]}" if name in recorded else "unset"
             return f"--{name}={text} was {was}"
     return None
 
 
-def _recorded_flags(run_dir):
-    """dict from the names of a run's flags to their texts."""
-    lines = (run_dir / FLAGS).read_text("utf-8").splitlines()
-    return dict(line.removeprefix("--").split("=", 1) for line in lines)
+def _recorded_flags(path):
+    """Reads a flagfile: dict from name to text. Raises UnicodeError."""
+    recorded = {}
+    for line in map(str.strip, path.read_text("utf-8").splitlines()):
+        # The syntax of absl's flagfiles.
+        if line and not line.startswith(("#", "//")):
+            name, _, text = line.lstrip("-").partition("=")
+            recorded[name] = text
+    return recorded
+
+
+def time_scale(run_dir):
+    """(fps, frames per snippet) of the features a run was trained on.
+
+    Raises:
+        InputError: if the run does not record them.
+    """
+    path = pathlib.Path(run_dir) / FLAGS
+    try:
+        recorded = _recorded_flags(path)
+        return float(recorded["fps"]), int(recorded["frames_per_snippet"])
+    except (OSError, ValueError, KeyError):
+        raise InputError(
+            f"{path} does not record --fps and --frames_per_snippet; restore "
+            "the file or train again"
+        ) from None
 
 
 def check_space(run_dir, num_weights):
-    """Raises InputError if the disk is too full for a run.
+    """Raises InputError if the disk has too little space for a run.
 
-    Needed are a checkpoint, which is written beside the one before, and the
-    model, each with two moments a weight.
+    A run needs a checkpoint, a second one while it is replaced, and the
+    model, each with two moments for every weight.
     """
     needed = 3 * num_weights * 3 * 4 + 2**20
     folder = pathlib.Path(run_dir).absolute()
@@ -116,49 +136,60 @@ def check_space(run_dir, num_weights):
     if free < needed:
         raise InputError(
             f"--run_dir={run_dir}: the run needs {needed / 1e6:.1f} MB, but "
-            f"{free / 1e6:.1f} MB are free; make room or choose another folder"
+            f"{free / 1e6:.1f} MB are free; free some space or choose another "
+            "folder"
         )
 
 
 @contextlib.contextmanager
-def creating(config, classes):
-    """The folder of a run, for the time of its training.
+def creating(run_dir, data_dir, flags, classes, overwrite=False):
+    """Creates the folder of a run, or resumes it, while the block trains.
 
-    An unfinished run of the same flags goes on. Any other one is put aside,
-    and deleted when the new one is whole. If the training fails, the folder
-    stays if there is a checkpoint in it, to go on from; if not, it goes, and
-    an older run comes back.
+    A run that is replaced is put aside, and deleted when the new one is
+    finished. If the block fails, the folder stays if it has a checkpoint to
+    resume from. Otherwise it is deleted, and the replaced run comes back.
 
     Args:
-        config: Config, saved in the folder --run_dir.
-        classes: action names, likewise.
+        run_dir, data_dir, flags, overwrite: as for `can_resume`.
+        classes: action names, written to the folder.
 
     Raises:
         InputError: if the folder cannot be written, or another process trains
             in it.
+        KeyboardInterrupt: at Ctrl-C, with a message.
     """
-    run_dir = pathlib.Path(config.run_dir)
+    run_dir = pathlib.Path(run_dir)
     replaced = run_dir.with_name(f".{run_dir.name}.replaced")
-    if not goes_on(config):
+    if not can_resume(run_dir, data_dir, flags, overwrite):
         if (run_dir / FLAGS).exists():
             with _locked(run_dir):
                 _put_aside(run_dir, replaced)
-        create(run_dir, config, classes)
+        create(run_dir, flags, classes)
     with _locked(run_dir):
         try:
             yield
-        except BaseException:
-            if not (run_dir / CHECKPOINT).exists():
+        except BaseException as error:
+            resumable = (run_dir / CHECKPOINT).exists()
+            if not resumable:
                 shutil.rmtree(run_dir, ignore_errors=True)
                 if replaced.exists():
                     replaced.rename(run_dir)
+            if isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(_after_interrupt(resumable)) from None
             raise
         (run_dir / CHECKPOINT).unlink(missing_ok=True)  # the model has it all
     shutil.rmtree(replaced, ignore_errors=True)
 
 
+def _after_interrupt(resumable):
+    if resumable:
+        return "run the same command again to resume from the last checkpoint"
+    return "nothing was saved yet; the same command starts from the beginning"
+
+
 def _put_aside(run_dir, replaced):
-    """Renames an older run. Of a whole and an unfinished one, the whole."""
+    """Renames an older run. Of a finished and an unfinished one, it keeps the
+    finished one."""
     if replaced.exists() and not (run_dir / MODEL).exists():
         shutil.rmtree(run_dir)
     else:
@@ -166,18 +197,28 @@ def _put_aside(run_dir, replaced):
         run_dir.rename(replaced)
 
 
-def create(run_dir, config, classes):
-    """Creates the folder of a run with all but its model, whole or not."""
+def create(run_dir, flags, classes):
+    """Creates the folder of a run, with all files but the model.
+
+    It appears under its name when it is complete.
+
+    Args:
+        run_dir: the folder; it must not exist, or be empty.
+        flags: dict from name to text, written as a flagfile.
+        classes: action names.
+    """
     aside = run_dir.with_name(f".{run_dir.name}.incomplete")
     try:
         shutil.rmtree(aside, ignore_errors=True)
         (aside / CHECKPOINT).parent.mkdir(parents=True)
-        config.save(aside / FLAGS)
+        lines = [f"--{name}={text}\n" for name, text in flags.items()]
+        (aside / FLAGS).write_text("".join(lines), encoding="utf-8")
         (aside / CLASSES).write_text(
             "".join(f"{name}\n" for name in classes), encoding="utf-8"
         )
         aside.rename(run_dir)
     except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
         raise InputError(
             f"--run_dir={run_dir} cannot be written: {error.strerror}"
         ) from None
@@ -186,6 +227,11 @@ def create(run_dir, config, classes):
 @contextlib.contextmanager
 def _locked(run_dir):
     """Keeps other processes from training in a folder; a kill unlocks it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
     with open(run_dir / FLAGS, "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -199,7 +245,7 @@ def _locked(run_dir):
 
 
 def save_extraction(facts, run_dir):
-    """Writes how the features were made, of which the run learnt.
+    """Writes how the features of the training were extracted.
 
     Args:
         facts: dict that JSON can hold, or None, which writes nothing.
@@ -209,36 +255,34 @@ def save_extraction(facts, run_dir):
         files.write_json(pathlib.Path(run_dir) / EXTRACTION, facts, indent=2)
 
 
-def time_scale(run_dir):
-    """(fps, frames per snippet) of the features a run was trained on."""
-    recorded = _recorded_flags(pathlib.Path(run_dir))
-    return float(recorded["fps"]), int(recorded["frames_per_snippet"])
-
-
 def read_extraction(run_dir):
-    """What `save_extraction` wrote; None where the run does not know."""
+    """What `save_extraction` wrote; None if the run does not have it.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
     path = pathlib.Path(run_dir) / EXTRACTION
     if not path.is_file():
         return None
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(
-            f"{path} is damaged ({error}); remove it, and features are only "
-            "checked for their width and time scale"
+            f"{path} is damaged ({str(error)[:80]}); remove it, and features "
+            "are only checked for their width and time scale"
         ) from None
 
 
 def save_model(model, run_dir):
-    """Writes model.keras aside and renames it, so that it is always whole.
+    """Writes model.keras, whole or not at all.
 
     Raises:
         InputError: if the training has diverged, or the disk is full.
     """
     _check_finite(
         model,
-        "the training has diverged (a weight is no number any more); lower "
-        "--learning_rate or look at the features",
+        "the training has diverged (a weight is not finite); lower "
+        "--learning_rate or check the features",
     )
     path = pathlib.Path(run_dir) / MODEL
     try:
@@ -246,9 +290,9 @@ def save_model(model, run_dir):
             model.save(aside)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be written ({error.strerror}); "
-            "make room and give the same command again: it goes on from the "
-            "last checkpoint"
+            f"{path} cannot be written ({error.strerror}); free some space "
+            "and run the same command again: it resumes from the last "
+            "checkpoint"
         ) from None
 
 
@@ -258,46 +302,92 @@ def files_of(run_dir):
     return [pathlib.Path(run_dir) / name for name in names] if run_dir else []
 
 
-def load(run_dir):
-    """Reads a run.
-
-    Returns:
-        the TwoStreamLocalizer, which computes in float32 whatever its
-        training did, and its action names, a tuple.
-
-    Raises:
-        InputError: if the folder is not there or holds no whole run.
-    """
+def check_finished(run_dir):
+    """Raises InputError unless the folder has a finished run."""
     run_dir = pathlib.Path(run_dir)
     if not run_dir.is_dir():
-        raise InputError(f"--run_dir={run_dir} does not exist")
+        raise InputError(f"--run_dir={run_dir} does not exist; check the path")
+    if not (run_dir / FLAGS).is_file() and not (run_dir / MODEL).is_file():
+        raise InputError(
+            f"--run_dir={run_dir} is not a run folder (it has neither "
+            f"{FLAGS} nor {MODEL}); check the path"
+        )
     for name in (MODEL, CLASSES):
         if not (run_dir / name).is_file():
             raise InputError(
-                f"--run_dir={run_dir} holds no {name}: the run is not "
-                "finished; give the command that trains it again"
+                f"--run_dir={run_dir} has no {name}: the run is not finished; "
+                "run the command that trains it again"
             )
+
+
+def load(run_dir):
+    """Reads a finished run.
+
+    Returns:
+        the TwoStreamLocalizer, which computes in float32 whatever the
+        precision of its training was, and a tuple of its action names.
+
+    Raises:
+        InputError: if the folder does not have a finished run, or a file in
+            it is damaged.
+    """
+    check_finished(run_dir)
+    run_dir = pathlib.Path(run_dir)
+    model = _load_model(run_dir / MODEL)
+    classes = _load_classes(run_dir / CLASSES)
+    if len(classes) != model.num_classes:
+        raise InputError(
+            f"{run_dir / CLASSES} has {len(classes)} names, but {MODEL} was "
+            f"trained for {model.num_classes}; restore the file"
+        )
+    _check_finite(
+        model,
+        f"{run_dir / MODEL}: a weight is not finite; restore the file or "
+        "train again",
+    )
+    return model, classes
+
+
+def _load_model(path):
     try:
-        # Detection needs no optimizer, and may lack tensorflow-addons' own.
-        model = keras.models.load_model(run_dir / MODEL, compile=False)
+        # Detection needs no optimizer, and tensorflow-addons, which some
+        # optimizers come from, may not be installed.
+        model = keras.models.load_model(path, compile=False)
+        if not isinstance(model, TwoStreamLocalizer):
+            raise TypeError(f"a {type(model).__name__}")
         if keras_versions.dtype_policy(model).name != "float32":
             weights = model.get_weights()
             model = model.from_config({**model.get_config(), "dtype": None})
             model.set_weights(weights)
-        classes = tuple((run_dir / CLASSES).read_text("utf-8").splitlines())
-    except _DAMAGE as error:
-        reason = str(error).strip().split("\n")[0][:120]
+        return model
+    # Keras, zipfile and h5py raise errors of many classes for a damaged file.
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0][:80]
         raise InputError(
-            f"--run_dir={run_dir}: {MODEL} or {CLASSES} is damaged or of "
-            f"another program ({type(error).__name__}: {reason}); train again"
+            f"{path} is damaged or was not written by tfwstal "
+            f"({type(error).__name__}: {reason}); restore it or train again"
+        ) from error
+
+
+def _load_classes(path):
+    """The action names in a file with one name a line."""
+    try:
+        # Some editors put a byte order mark before the first name.
+        classes = path.read_text("utf-8-sig").splitlines()
+    except UnicodeError:
+        raise InputError(
+            f"{path} is damaged (not UTF-8 text); restore the file"
         ) from None
-    if len(classes) != getattr(model, "num_classes", None):
-        raise InputError(
-            f"--run_dir={run_dir}: {CLASSES} has {len(classes)} names, which "
-            f"is not what {MODEL} was trained for; restore the file"
-        )
-    _check_finite(model, f"{run_dir / MODEL} holds weights that are no numbers")
-    return model, classes
+    for number, name in enumerate(classes, 1):
+        problem = name_problem(name)
+        if name in classes[: number - 1]:
+            problem = "is there twice"
+        if problem:
+            raise InputError(
+                f"{path}, line {number}: the name {name[:80]!r} {problem}; "
+                "restore the file"
+            )
+    return tuple(classes)
 
 
 def _check_finite(model, problem):
@@ -309,7 +399,7 @@ def _check_finite(model, problem):
 
 
 def check_match(model, classes, info, data_dir):
-    """Raises InputError if a set of records is not made for a model.
+    """Raises InputError if a model cannot be used on a set of records.
 
     Args:
         model: a TwoStreamLocalizer.
@@ -324,7 +414,7 @@ def check_match(model, classes, info, data_dir):
         )
     if info.classes != classes:
         raise InputError(
-            f"{data_dir}: {len(info.classes)} classes, other than the "
-            f"{len(classes)} of the model, or in another order; convert with "
+            f"{data_dir}: its {len(info.classes)} classes are not the "
+            f"{len(classes)} of the model in the same order; convert with "
             f"--classes=RUN_DIR/{CLASSES}"
         )

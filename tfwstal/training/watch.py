@@ -1,9 +1,9 @@
-"""What a training looks like from inside, for TensorBoard.
+"""Summaries of the model's inside during training, for TensorBoard.
 
-Every few epochs the model is run over a few videos, and what it does with them
-is written into a folder of events. docs/watching.md says what each tag means.
-Nothing is drawn at random and no variable changes, so that the training is the
-same to the last bit with and without.
+Every few epochs the model is run on a few videos, and the result is written to
+a folder of events. docs/watching.md explains each tag. Summaries draw no
+random number and change no variable, so the training is the same bit for bit
+with and without them.
 """
 
 import difflib
@@ -20,32 +20,32 @@ from tfwstal.errors import InputError
 
 ATTENTIONS = ("foreground", "context", "background")
 _OUTPUTS = ("attention", "class_logits", "activation", "video_scores")
-# Training videos that are looked at, at most, for attentions and centroids.
+# Most training videos in the summaries of attentions and centroids.
 SAMPLE = 32
 # Videos that are drawn unless the user names some.
 PICTURES = 2
-# Of the time of a training, what looks may take that nobody asked for.
+# Share of the training time for summaries with --watch_every=-1.
 TIME_SHARE = 0.1
-# Classes in the picture of the centroids, those that most snippets choose.
+# Classes in the picture of the centroids, the most chosen ones.
 BARS = 30
 
 
 class Watch(keras.callbacks.Callback):
     """Writes attentions, the use of the centroids and pictures of videos.
 
-    Make it before a checkpoint is put back: the centroids that the model has
-    then are those that it began with.
+    Create it before a checkpoint is restored: the model's centroids at that
+    time are taken as its first ones.
 
     Args:
         model: the TwoStreamLocalizer that will be trained.
         classes: names of its C actions.
-        sample: what `training_sample` returned.
+        sample: `features` of a Sample.
         pictured: what `pictured_videos` returned.
         settings: LocalizationSettings, for the pictures.
-        log_dir: folder of the events; that of no other writer, since
+        log_dir: folder of the events. No other writer may use it, because
             TensorBoard follows one file in a folder.
-        every: epochs between looks; -1: after the first epoch, the last one,
-            and as many of the others as take a TIME_SHARE of the time.
+        every: epochs between summaries; -1: after the first epoch, the last
+            one, and as many of the others as take a TIME_SHARE of the time.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class Watch(keras.callbacks.Callback):
         self._is_due, self._begin, self._spent = False, time.monotonic(), 0.0
         self._log_dir, self._writer = str(log_dir), None
         self._first = self._before = _centroids(model)
+        forward = inference.make_forward(model)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, model.feature_dim])])
         def look(features):
-            outputs = inference.outputs_alone(model, features)
+            outputs = forward(features)
             return {name: outputs[name] for name in _OUTPUTS}
 
         self._look = look
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Decides whether to look, and notes where the centroids are."""
+        """Decides whether this epoch has a summary; keeps the centroids."""
         if self._every > 0:
             self._is_due = (epoch + 1) % self._every == 0
         else:
@@ -80,9 +80,9 @@ class Watch(keras.callbacks.Callback):
             self._before = _centroids(self.model)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Looks; raises InputError if there can be no file of events.
+        """Writes the summary; raises InputError if it cannot open the file.
 
-        What is no finite number is passed over: the training is about to end.
+        Outputs that are not finite are skipped: the training is about to end.
         """
         if not self._is_due:
             return
@@ -93,7 +93,7 @@ class Watch(keras.callbacks.Callback):
             self._write_numbers()
             for video in self._pictured:
                 self._write_picture(video)
-        # TensorFlow tells nobody of a full disk: the training goes on.
+        # TensorFlow does not report a full disk; the training continues.
         self._writer.flush()
         self._spent += time.monotonic() - begin
 
@@ -109,7 +109,7 @@ class Watch(keras.callbacks.Callback):
         except tf.errors.OpError as error:
             raise InputError(
                 f"{self._log_dir} cannot be written ({type(error).__name__}); "
-                "correct that and give the same command again"
+                "make it writable and run the same command again"
             ) from None
 
     def _write_numbers(self):
@@ -138,15 +138,15 @@ class Watch(keras.callbacks.Callback):
         )
 
     def _write_picture(self, video):
-        """The picture that `visualize` draws, of the model as it is."""
-        from tfwstal.plotting import timeline  # slow, and not always wanted
+        """Draws a video as `visualize` does, with the current model."""
+        from tfwstal.plotting import timeline  # slow, and not always needed
 
         outputs = self._look(video["features"])
         if not _is_finite(outputs):
             return
         name = video["video_id"].numpy().decode()
         seconds = video["seconds_per_snippet"]
-        # Not as a graph, whose making takes longer than many looks.
+        # Eagerly: tracing a graph takes longer than many summaries.
         found = inference.localize_alone(outputs, seconds, self._settings)
         rows = [
             timeline.Bars(
@@ -164,50 +164,52 @@ class Watch(keras.callbacks.Callback):
         tf.summary.image(f"video/{name}", _pixels(timeline.draw(name, rows)))
 
 
-def training_sample(info, data_dir, num_snippets):
-    """Snippets of training videos that show as many classes as can be.
+class Sample:
+    """Training videos that show as many classes as possible.
 
-    In the order of the records, those are the videos that carry an action
-    which none before carries, at most SAMPLE.
+    In the order of the records, these are the videos that carry an action
+    which no video before carries, at most SAMPLE.
 
     Args:
-        info: DatasetInfo.
-        data_dir: its folder.
-        num_snippets: snippets taken of a longer video, as training does.
+        num_classes: C, the number of actions.
+        num_snippets: snippets taken of a longer video, as in training.
 
-    Returns:
-        list of features [T, D], tensors.
+    Attributes:
+        features: list of [T, D], tensors, one for each video.
     """
-    missing, sample = set(range(1, len(info.classes) + 1)), []
-    with batches.readable(data_dir):
-        for video in batches.whole_videos(info, data_dir, "train"):
-            labels = set(video["label_indices"].numpy().tolist())
-            if labels & missing:
-                missing -= labels
-                indices = batches.sample_snippets(
-                    video["num_snippets"], num_snippets, False, seed=[0, 0]
-                )
-                sample.append(tf.gather(video["features"], indices))
-            if not missing or len(sample) == SAMPLE:
-                break
-    return sample
+
+    def __init__(self, num_classes, num_snippets):
+        self._missing = set(range(1, num_classes + 1))
+        self._num_snippets = num_snippets
+        self.features = []
+
+    def add(self, video):
+        """Takes a video, a dict of `record.parse_video`, if it helps."""
+        labels = set(video["label_indices"].numpy().tolist())
+        if len(self.features) == SAMPLE or not labels & self._missing:
+            return
+        self._missing -= labels
+        indices = batches.sample_snippets(
+            video["num_snippets"], self._num_snippets, False, seed=[0, 0]
+        )
+        self.features.append(tf.gather(video["features"], indices))
 
 
 def pictured_videos(info, data_dir, split, videos=()):
-    """The videos that are drawn, each with its ground truth.
+    """The videos to draw, each with its ground truth.
 
     Args:
         info: DatasetInfo.
         data_dir: its folder.
         split: where the videos are.
-        videos: ids; by default the first PICTURES of the split, and none if
-            there is no such split.
+        videos: ids; by default the first PICTURES of the split, or none if
+            the records have no such split.
 
     Returns:
         list of dicts of `record.parse_video`, with `truth`, tuple of Segment.
 
     Raises:
-        InputError: if a video is not there.
+        InputError: if the split has no video with one of the ids.
     """
     if not videos and split not in info.splits:
         return []
@@ -233,13 +235,14 @@ def pictured_videos(info, data_dir, split, videos=()):
 
 
 def by_class(classes, count, moved, way):
-    """A table in Markdown, a row a class, the most chosen first.
+    """A Markdown table with one row for each class, the most chosen first.
 
     Args:
         classes: names of the C+1 classes.
-        count: [C+1] snippets that choose each.
-        moved: [C+1] Euclidean distance its centroid moved in the epoch.
-        way: [C+1] that from where it began.
+        count: [C+1] snippets that choose each class.
+        moved: [C+1] Euclidean distance of its centroid from the one before
+            the epoch.
+        way: [C+1] Euclidean distance of its centroid from the first one.
     """
     lines = [
         "| class | snippets | share | moved this epoch | since the start |",
@@ -255,19 +258,19 @@ def by_class(classes, count, moved, way):
 
 
 def draw_usage(classes, count, way):
-    """A Figure of the most chosen classes: share of snippets, and way.
+    """A Figure of the most chosen classes: share of snippets, movement.
 
     Args:
         classes, count, way: as for `by_class`.
     """
-    import matplotlib  # slow, and not always wanted
+    import matplotlib  # slow, and not always needed
     from matplotlib.figure import Figure
 
     chosen = np.argsort(-count, kind="stable")[:BARS]
     rows = range(len(chosen))
     height = 1.2 + 0.22 * len(chosen)  # inches
     figure = Figure((10, height))
-    # Matplotlib's own layouts take as long as the drawing.
+    # Matplotlib's automatic layouts take as long as the drawing.
     figure.subplots_adjust(0.25, 0.35 / height, 0.98, 1 - 0.75 / height, 0.1)
     with matplotlib.rc_context({"text.parse_math": False}):
         share, moved = figure.subplots(1, 2, sharey=True)
@@ -291,7 +294,7 @@ def _is_finite(outputs):
 
 
 def _centroids(model):
-    # In float64: of weights that explode the squares still are numbers.
+    # In float64, so that the squares of exploding weights stay finite.
     return np.array(model.centroids, np.float64)
 
 
