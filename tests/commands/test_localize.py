@@ -99,6 +99,16 @@ def test_seconds_follow_from_frame_rate_and_step(run_dir, tmp_path):
     np.testing.assert_allclose(ends[25.0, 32], ends[25.0, 16] * 2, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("wrong", "does not exist"), ("records", "is not a run folder")],
+)
+def test_a_wrong_run_folder_is_named(records, tmp_path, name, message):
+    # Without the run's flags --data_dir is missing too; that is not the cause.
+    with pytest.raises(InputError, match=f"--run_dir=.*{name} {message}"):
+        localize.main(config(tmp_path / name, tmp_path))
+
+
 def test_existing_detections_are_refused(records, run_dir, tmp_path):
     (tmp_path / "found.json").write_text("mine")
     arguments = config(run_dir, tmp_path, data_dir=str(records))

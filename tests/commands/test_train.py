@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import random_batch
+from tests.conftest import random_batch, random_record, write_records
 from tfwstal import localize, train
 from tfwstal.command_line import parse
 from tfwstal.config import Config
@@ -17,6 +17,7 @@ from tfwstal.data.class_means import class_means
 from tfwstal.errors import InputError
 from tfwstal.method.options import ModelOptions
 from tfwstal.training import loop, run_folder
+from tfwstal.training.callbacks import HistoryFile
 from tfwstal.training.options import TrainingOptions
 
 FAST = Config(
@@ -200,6 +201,21 @@ class TestBadInput:
             run(records, tmp_path / "run", eval_every=1, split="val")
         assert not (tmp_path / "run").exists()
 
+    def test_evaluating_a_split_without_segments(
+        self, records, tmp_path, monkeypatch
+    ):
+        videos = [
+            dataclasses.replace(random_record(f"v{i}", 9), segments=())
+            for i in range(3)
+        ]
+        write_records(tmp_path / "labels", {"train": videos, "test": videos})
+        monkeypatch.setattr(loop, "compiled_model", None)  # not reached
+        with pytest.raises(
+            InputError, match="'test' of .*labels have no segments to evaluate"
+        ):
+            run(tmp_path / "labels", tmp_path / "run", eval_every=1)
+        assert not (tmp_path / "run").exists()
+
     def test_a_run_without_a_model(self, records, tmp_path):
         folder = run(records, tmp_path / "run", epochs=0)
         (folder / "model.keras").unlink()
@@ -235,6 +251,24 @@ class TestBadInput:
 
 
 class TestFailures:
+    @pytest.mark.parametrize(
+        ("minutes", "message"),
+        [
+            (0.0, "same command again to resume from the last checkpoint"),
+            (60.0, "nothing was saved yet; the same command starts"),
+        ],
+    )
+    def test_an_interrupt_says_what_the_same_command_does(
+        self, records, tmp_path, monkeypatch, minutes, message
+    ):
+        def interrupt(self, epoch, logs=None):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(HistoryFile, "on_epoch_end", interrupt)
+        with pytest.raises(KeyboardInterrupt, match=message):
+            run(records, tmp_path / "run", checkpoint_minutes=minutes)
+        assert (tmp_path / "run").exists() == (not minutes)
+
     def test_divergence_is_an_error_and_leaves_no_model(
         self, records, tmp_path
     ):
@@ -344,7 +378,7 @@ class TestFailures:
 
     def test_records_inside_the_run_folder_are_safe(self, records):
         for folder in (records, records.parent):
-            with pytest.raises(InputError, match="lies in --run_dir"):
+            with pytest.raises(InputError, match="is inside --run_dir"):
                 run(records, folder, overwrite=True)
         assert (records / "dataset_info.json").exists()
 

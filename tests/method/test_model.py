@@ -314,8 +314,8 @@ def test_with_classes_keeps_what_both_lists_have(classifier):
     ("own", "wanted", "message"),
     [
         (("a", "b"), ("a",), "own has 2 names, the model 3 actions"),
-        (("a", "b", "a"), ("a",), "a name stands twice"),
-        (("a", "b", "c"), ("a", "a"), "a name stands twice"),
+        (("a", "b", "a"), ("a",), "a name is twice"),
+        (("a", "b", "c"), ("a", "a"), "a name is twice"),
     ],
 )
 def test_with_classes_refuses_wrong_lists(own, wanted, message):

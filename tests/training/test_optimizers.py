@@ -161,7 +161,7 @@ def test_no_weight_decay_where_there_is_none(monkeypatch):
 
     monkeypatch.setattr(keras.optimizers, "Plain", Plain, raising=False)
     optimizers.make_optimizer("plain", 0.1)
-    with pytest.raises(InputError, match="plain knows no --weight_decay"):
+    with pytest.raises(InputError, match="plain does not have --weight_decay"):
         optimizers.make_optimizer("plain", 0.1, weight_decay=0.1)
     with pytest.raises(InputError, match="learning_rate and global_clipnorm"):
         optimizers.make_optimizer("plain", 0.1, clip_norm=0.1)
@@ -285,7 +285,7 @@ class TestAddons:
         inner = made._optimizer.get_config()
         assert inner["weight_decay"] == pytest.approx(0.2)
         assert inner["learning_rate"] == pytest.approx(0.1)
-        with pytest.raises(InputError, match="Yogi knows no --weight_decay"):
+        with pytest.raises(InputError, match="Yogi does not have --weight"):
             optimizers.make_optimizer("Yogi", 0.1, weight_decay=0.2)
 
 

@@ -2,8 +2,8 @@
 
 Shapes: `B` videos, `T` snippets, `D` features, `C` actions. The axis of 3 is
 foreground, context, background; class 0 is the background. `valid` [B, T] bool
-tells snippets from padding: whatever stands in the padding, even NaN, changes
-nothing, and every output there is zero.
+is False at padding: the values there, even NaN, change nothing, and every
+output there is zero.
 """
 
 import keras

@@ -31,13 +31,14 @@ def localize_video(activation, attention, video_scores, settings):
         interpolate(sequence, settings.samples_per_snippet)
         for sequence in (by_class, by_attention)
     )
-    cuts = {
+    thresholded = {
         "activation": (by_class, settings.eta),
         "attention": (by_attention, settings.eta_attention or settings.eta),
     }
     if settings.threshold_on != "both":
-        cuts = {settings.threshold_on: cuts[settings.threshold_on]}
-    row, first, last = proposals(cuts.values())
+        name = settings.threshold_on
+        thresholded = {name: thresholded[name]}
+    row, first, last = proposals(thresholded.values())
     scored = by_class if settings.score_on == "activation" else by_attention
     start, end = tf.cast(first, tf.float32), tf.cast(last + 1, tf.float32)
     contrast = outer_inner_contrast(scored, row, start, end, settings.inflation)
@@ -49,7 +50,7 @@ def localize_video(activation, attention, video_scores, settings):
 
 
 def select_classes(video_scores, alpha):
-    """Actions with a video score of alpha or more; else the best one.
+    """Actions with a video score of at least alpha, or else the best one.
 
     Args:
         video_scores: [C+1], class 0 the background.
@@ -68,8 +69,8 @@ def select_classes(video_scores, alpha):
 def interpolate(sequences, density):
     """Linear interpolation to `density` samples a snippet.
 
-    A value stands at its snippet's centre, and is held before the first and
-    after the last centre; so nothing is shifted.
+    A value belongs to its snippet's centre, and is constant before the first
+    and after the last centre, so nothing is shifted.
 
     Args:
         sequences: [K, T].
@@ -92,12 +93,12 @@ def interpolate(sequences, density):
     )
 
 
-def proposals(cuts):
-    """The distinct runs of samples at or above any of the thresholds.
+def proposals(thresholded):
+    """The distinct runs of samples at or above a threshold.
 
     Args:
-        cuts: pairs of sequences [K, T] and their thresholds, eta; row k of
-            each belongs to the same class.
+        thresholded: pairs of sequences [K, T] and their thresholds, eta; row
+            k of each belongs to the same class.
 
     Returns:
         row k, first and last sample of each run: [M] int32 each.
@@ -106,7 +107,7 @@ def proposals(cuts):
         [
             sequences[:, tf.newaxis]
             >= tf.constant(eta, sequences.dtype)[:, tf.newaxis]
-            for sequences, eta in cuts
+            for sequences, eta in thresholded
         ],
         axis=1,
     )  # [K, E, T]
@@ -128,8 +129,8 @@ def proposals(cuts):
 def outer_inner_contrast(sequences, row, start, end, inflation):
     """phi_in - phi_out, the Outer-Inner-Contrastive score of Eq. 9.
 
-    Each side's mean is over what of it lies inside the video; a side that
-    lies outside altogether does not count.
+    Each outer mean is over the part that is inside the video. A side that is
+    completely outside does not count.
 
     Args:
         sequences: [K, T], each sample held over its own interval [t, t + 1).
@@ -177,7 +178,7 @@ def suppress(row, start, end, scores, settings):
     then the boxes' IoU is the segments' tIoU, and classes never overlap.
 
     Args:
-        row: [M] int32, stands for the class.
+        row: [M] int32, one number for each class.
         start: [M] float32.
         end: [M] float32.
         scores: [M] float32.

@@ -1,7 +1,7 @@
-"""The terms of the loss: one pure function for each equation.
+"""The terms of the loss, Eq. 4 to 7: one pure function for each equation.
 
-Each returns one unweighted value a video, [B]; the model weighs and sums them
-(Eq. 8). `valid` [B, T] bool tells snippets from padding.
+Each returns one unweighted value for each video, [B]; the model weighs and
+sums them (Eq. 8). `valid` [B, T] bool is False at padding.
 """
 
 import math
@@ -57,8 +57,8 @@ def fused_log_scores(attention_logits, mil_logits, branches="both"):
     """
     log_attention = tf.nn.log_softmax(attention_logits)
     log_mil = tf.nn.log_softmax(mil_logits)
-    # The idle branch keeps a gradient of zero, so that no optimizer warns
-    # about its variables.
+    # The unused branch gets a gradient of zero, because optimizers warn about
+    # variables without one.
     if branches == "attention":
         return log_attention + 0.0 * log_mil
     if branches == "mil":
@@ -83,8 +83,8 @@ def classification_loss(log_scores, targets):
 def semantic_loss(embedding, centroids, valid):
     """Mean distance of snippets to their class's centroid, L_smt, Eq. 6.
 
-    The norm is Euclidean, not squared. Its gradient at distance zero, where
-    none exists, is zero.
+    The norm is Euclidean, not squared. At distance zero, where it has no
+    gradient, the gradient is set to zero.
 
     Args:
         embedding: x, [B, T, D].

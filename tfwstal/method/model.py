@@ -1,4 +1,10 @@
-"""The two-stream network, its loss and its training step."""
+"""Sections 3.1 to 3.5: the two-stream network, its loss, its training step.
+
+The files of this folder are the paper. Read them in this order: `layers`
+(Sections 3.1 to 3.3, and the dictionary of 3.5), `losses` (Eq. 4 to 7),
+`model` (the network, Eq. 8), `localization` (Section 3.7). `options` declares
+the hyper-parameters; `replicas` has the sums over several devices.
+"""
 
 import dataclasses
 
@@ -98,8 +104,8 @@ class TwoStreamLocalizer(keras.Model):
             self.pooled_classifier = keras.layers.Dense(
                 num_classes + 1, dtype=policy, name="pooled_classifier"
             )
-        # Distances are of a few units between vectors of norm 15: half
-        # precision would lose most of their digits.
+        # Distances are a few units between vectors of norm 15; in half
+        # precision most of their digits would be lost.
         self.dictionary = layers.CentroidDictionary(
             num_classes, dtype="float32", name="dictionary"
         )
@@ -119,8 +125,9 @@ class TwoStreamLocalizer(keras.Model):
         ):
             if not layer.built:
                 layer.build(shape)
-                # Keras tells layers of a change only: a frozen model that is
-                # loaded would not be frozen inside another one.
+                # Keras passes changes of `trainable` to layers, but not its
+                # first value: a loaded frozen model would not be frozen
+                # inside another one.
                 layer.trainable = self.trainable
         self.built = True
 
@@ -174,7 +181,7 @@ class TwoStreamLocalizer(keras.Model):
         }
 
     def _activation(self, p, z, valid):
-        """The softmax over classes that stands for z in Eq. 7 and 9."""
+        """The softmax over classes, used as z in Eq. 7 and 9."""
         if self.options.activation == "plain":
             activation = tf.nn.softmax(p)[:, :, tf.newaxis]
             activation = tf.repeat(activation, 3, axis=2)
@@ -189,12 +196,12 @@ class TwoStreamLocalizer(keras.Model):
         return share * attention_scores + (1.0 - share) * mil_scores
 
     def with_classes(self, own, wanted):
-        """A model of other actions that keeps what both have in common.
+        """Copy with new classes; shared weights are kept.
 
-        The layers that know no actions stay as they are; the background, and
-        each action of both lists, keep their part of the classifiers and
-        their centroid. New actions start as in a new model. The new model is
-        not compiled.
+        Layers that do not depend on the classes are copied. The background
+        and each action in both lists keep their part of the classifiers and
+        their centroid. New actions start as in a new model. The copy is not
+        compiled.
 
         Args:
             own: names of this model's C actions, in their order.
@@ -214,7 +221,7 @@ class TwoStreamLocalizer(keras.Model):
             )
         for names in (own, wanted):
             if len(set(names)) < len(names):
-                raise ValueError(f"a name stands twice in {names}")
+                raise ValueError(f"a name is twice in {names}")
         config = {
             **self.get_config(),
             "num_classes": len(wanted),
@@ -283,11 +290,12 @@ class TwoStreamLocalizer(keras.Model):
     ):
         """L_all, Eq. 8: the mean over the batch of the weighted terms.
 
-        Updates the metrics. In training, the weight of `smt` warms up. Of
-        several replicas, each returns its part of the sum that the mean is.
+        Updates the metrics. In training, the weight of `smt` warms up. With
+        several replicas, each returns its part of the mean; the parts sum up
+        to it.
 
         Raises:
-            ValueError: for sample weights, which the paper has no use for.
+            ValueError: for sample weights, which the paper does not have.
         """
         if sample_weight is not None:
             raise ValueError("TwoStreamLocalizer takes no sample weights")
@@ -317,11 +325,11 @@ class TwoStreamLocalizer(keras.Model):
         weighted_metrics=None,
         **kwargs,
     ):
-        """As keras.Model.compile, without what this model brings itself.
+        """Like keras.Model.compile, without loss and metrics.
 
         Raises:
-            ValueError: for a loss or metrics, which would be ignored: the
-                loss is Eq. 8, with the weights of the constructor.
+            ValueError: for a loss or metrics. The loss is Eq. 8, with the
+                weights of the constructor.
         """
         given = {
             "loss": loss,
@@ -345,19 +353,19 @@ class TwoStreamLocalizer(keras.Model):
 
     @property
     def metrics(self):
-        """Means over the epoch: the loss, its unweighted terms, and, of
-        training alone, the norm of all gradients before any clipping."""
+        """Means over the epoch: the loss, its unweighted terms and, in
+        training only, the norm of all gradients before clipping."""
         return [*self._trackers.values(), self._gradient_norm]
 
     def look_up_in(self, features):
         """Lets training batches name snippets of `features` [N, D] by row.
 
-        In such a batch "rows" [B, T] int32 stands for "features". The rows
-        of padding may be any.
+        Such a batch has "rows" [B, T] int32 in place of "features". Rows of
+        padding can have any value.
         """
-        # A function, since Keras would keep a variable as one of its own.
+        # A function, because Keras would track a variable as a weight.
         self._look_up = lambda rows: tf.gather(features, rows)
-        # A step that was traced before holds the table of that time.
+        # A step that was traced before uses the previous table.
         self.train_function = None
 
     def train_step(self, data):

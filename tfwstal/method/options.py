@@ -64,7 +64,7 @@ class ModelOptions(Options):
     residual: bool = option(
         True,
         "Section 3.1's block adds its input to the convolution; without it "
-        "the convolution stands alone, as in ACM-Net.",
+        "the block is the convolution alone, as in ACM-Net.",
     )
     dropout: float = option(
         0.5, "Dropout before the MIL branch's classifier.", low=0.0, high=0.99

@@ -1,19 +1,19 @@
 """Sums over the replicas of a training step.
 
-With one device each of these is what its name says of the batch at hand.
+With one device they are plain sums and means over the batch.
 """
 
 import tensorflow as tf
 
 
 def summed(values):
-    """Sums of tensors over all replicas; to be called in a training step.
+    """Sums tensors over all replicas; call it in a training step.
 
     Args:
         values: a tensor, or list of tensors, of this replica.
 
     Returns:
-        the like, the same in all replicas. With one replica, `values`.
+        the sums, equal in all replicas. With one replica, `values`.
     """
     if not _several():
         return values
@@ -30,7 +30,7 @@ def _several():
 def num_videos(actions):
     """Number of videos of a batch, over all replicas; actions: [B, C]."""
     count = tf.shape(actions)[0]
-    # Devices do not sum up integers alike, and floats hold these exactly.
+    # Not all devices can sum integers; float32 holds these numbers exactly.
     return summed(tf.cast(count, tf.float32)) if _several() else count
 
 
@@ -38,11 +38,11 @@ def replica_mean(values, num_videos):
     """This replica's part of a mean over the videos of a batch.
 
     Args:
-        values: [B], of the videos of this replica, which may have none.
+        values: [B], one for each video of this replica; B may be 0.
         num_videos: what `num_videos` returned.
 
     Returns:
-        scalar; `summed`, it is the mean.
+        scalar; its sum over the replicas is the mean.
     """
     if _several():
         return tf.reduce_sum(values) / num_videos

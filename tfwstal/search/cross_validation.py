@@ -1,10 +1,10 @@
-"""Cross-validation by video: the folds, and what a fold's model scores.
+"""Cross-validation by video: folds, held-out outputs and their scores.
 
-A fold's model is trained on the other folds' videos and scored by the mAP of
-what it finds in its own. Its outputs there are kept, so that localizing them
-again with other settings costs no forward pass.
+A model is trained on the videos of the other folds and scored by the mAP of
+its detections in its own fold. Its outputs there are kept, so that localizing
+them with other settings needs no forward pass.
 
-V videos with T_1, T_2, ... snippets, one video behind the other.
+Arrays concatenate V videos with T_1, T_2, ... snippets.
 """
 
 import collections
@@ -62,11 +62,11 @@ class HeldOutOutputs:
 
 
 def split_videos(labels, num_folds, seed):
-    """Splits videos into folds that have about as many of each action.
+    """Splits videos into folds with about equal numbers of each action.
 
-    One after the other, in an order drawn from the seed and their ids alone,
-    the videos go to the fold that has fewest with their actions, and of those
-    to the smallest.
+    In an order that depends on the seed and the ids alone, each video goes to
+    the fold with the fewest videos of its actions, and among equal folds to
+    the smallest.
 
     Args:
         labels: dict from video id to its actions; anything that hashes.
@@ -166,7 +166,7 @@ def held_out_outputs(model, info, data_dir, videos=None, split="train"):
 
 
 def average_map(outputs, truth, settings, thresholds):
-    """Average mAP of what localization finds in held-out videos.
+    """Average mAP of the detections in held-out videos.
 
     Args:
         outputs: HeldOutOutputs.
@@ -213,7 +213,7 @@ def localized(outputs, settings):
 def _localizer(settings):
     """`localize_video` as a graph that takes alpha and beta as inputs.
 
-    So hundreds of their values share one trace.
+    Hundreds of their values then share one trace.
     """
 
     @tf.function(

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfwstal.errors import InputError
 
-# The optimizers of tensorflow-addons, and what of Keras 3 serves their end.
+# The optimizers of tensorflow-addons, and alternatives in Keras 3.
 ADDONS = {
     "AdaBelief": "AdamW, Lion",
     "COCOB": "ScheduleFreeAdamW",
@@ -37,13 +37,13 @@ WRAPPERS = ("Lookahead", "MovingAverage", "SWA")
 
 @keras.saving.register_keras_serializable(package="tfwstal")
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that rises linearly, and then stays.
+    """A learning rate that rises linearly and then stays constant.
 
-    Adam's first steps move every weight by about the rate, however small its
-    gradient is and however little is known of it.
+    Adam's first steps move every weight by about the learning rate, even if
+    its gradient is small or noisy.
 
     Args:
-        learning_rate: the rate in the end.
+        learning_rate: the final rate.
         steps: steps until it is reached, one or more.
     """
 
@@ -70,11 +70,11 @@ def make_optimizer(
     ema=0.0,
     warmup_steps=0,
 ):
-    """The optimizer of that name, of Keras or else of tensorflow-addons.
+    """Makes an optimizer of Keras or of tensorflow-addons by name.
 
     Args:
         name: class name, case aside, such as "adam" or "RectifiedAdam".
-            WRAPPERS wrap Adam, or what stands in brackets behind them, as in
+            WRAPPERS wrap Adam, or the name in brackets after them, as in
             "Lookahead(RectifiedAdam)".
         learning_rate: step size.
         weight_decay: decoupled weight decay; 0 for none.
@@ -83,8 +83,8 @@ def make_optimizer(
         warmup_steps: steps over which the rate rises; 0 for none.
 
     Raises:
-        InputError: if neither knows the name, or the optimizer cannot do what
-            is asked of it.
+        InputError: if the name is unknown, or the optimizer does not have an
+            option that is given.
     """
     outer, inner = _parts(name)
     decay = {"weight_decay": weight_decay}
@@ -101,7 +101,7 @@ def make_optimizer(
     if ema:
         raise InputError(
             f"--ema is for Keras's own optimizers, and --optimizer={name} is "
-            "of tensorflow-addons, whose MovingAverage(...) wraps its others"
+            "of tensorflow-addons; use its MovingAverage(...) instead"
         )
 
     if not inner:
@@ -112,14 +112,14 @@ def make_optimizer(
 
 
 def use_averages(model):
-    """Sets the weights to their averages, where the optimizer keeps these.
+    """Sets the weights to their averages, if the optimizer keeps averages.
 
-    Keras does it when `fit` ends, for its own optimizers.
+    For its own optimizers, Keras does so when `fit` ends.
     """
     optimizer = model.optimizer
     if not _averages(optimizer):
         return
-    # Of several devices, each has its own number.
+    # With several devices, each has its own count.
     if not int(tf.convert_to_tensor(optimizer.iterations)):
         return
     if hasattr(optimizer, "assign_average_vars"):
@@ -130,7 +130,7 @@ def use_averages(model):
 
 @contextlib.contextmanager
 def averaged(model):
-    """The model has its averaged weights in here, where there are any."""
+    """In this block the model has its averaged weights, if it has any."""
     if not _averages(getattr(model, "optimizer", None)):
         yield
         return
@@ -153,7 +153,7 @@ def _averages(optimizer):
 
 
 def _parts(name):
-    """Lower-case names of an optimizer and of the one that it wraps, or ""."""
+    """Lower-case names of an optimizer and of the wrapped one, or ""."""
     found = re.fullmatch(r"(\w+)(?:\((\w+)\))?", name.strip().lower())
     outer, inner = found.groups("") if found else (name.lower(), "")
     wrappers = [wrapper.lower() for wrapper in WRAPPERS]
@@ -201,7 +201,7 @@ def _classes(module):
         for name, kind in vars(module).items()
         if isinstance(kind, type) and hasattr(kind, "apply_gradients")
     }
-    # The base class, and what is made of other optimizers.
+    # The base class, and optimizers that are made from other optimizers.
     for name in ("optimizer", "lossscaleoptimizer", "multioptimizer"):
         found.pop(name, None)
     return found
@@ -217,7 +217,7 @@ def _made(name, kind, arguments):
                 arguments[parameter.name] = decay
     if decay and "weight_decay" not in arguments:
         raise InputError(
-            f"--optimizer={name} knows no --weight_decay; choose another"
+            f"--optimizer={name} does not have --weight_decay; choose another"
         )
     try:
         return kind(**arguments)

@@ -39,7 +39,7 @@ def can_resume(run_dir, data_dir, flags, overwrite=False):
     resolved = data_dir.resolve()
     if run_dir.resolve() in (resolved, *resolved.parents):
         raise InputError(
-            f"--data_dir={data_dir} lies in --run_dir={run_dir}; "
+            f"--data_dir={data_dir} is inside --run_dir={run_dir}; "
             "choose another folder for the run"
         )
     if not run_dir.exists():

@@ -1,16 +1,15 @@
 """Training on more than one device: --strategy.
 
-A batch of --batch_size videos is cut into parts, one a replica: a device, with
-a copy of the model. The loss is the mean over the videos of the whole batch,
-so that a replica's part of it is the sum over its own videos, divided by the
-number of all; the parts and their gradients add up to those of one process. A
-mean of the replicas' means would not where an epoch's last batch is cut into
-parts of unequal size, or leaves a replica with none.
+A batch of --batch_size videos is split into one part for each replica, which is
+a device with a copy of the model. The loss is the mean over the videos of the
+whole batch: a replica's part of it is the sum over its own videos, divided by
+the number of all videos. The parts and their gradients add up to those of one
+process. A mean of the replicas' means would differ if the last batch of an
+epoch has parts of unequal size or leaves a replica without videos.
 
-TensorFlow's strategies do the work, MirroredStrategy for the devices of one
-process and MultiWorkerMirroredStrategy for several processes. What Keras's
-`fit` needs to go with them is in `prepare`. Of several workers one is the
-chief and alone writes files.
+TensorFlow's MirroredStrategy handles the devices of one process, and its
+MultiWorkerMirroredStrategy several processes. `prepare` adapts Keras's `fit` to
+them. One of several workers is the chief, and only the chief writes files.
 """
 
 import contextlib
@@ -31,7 +30,7 @@ from tfwstal.method.replicas import summed
 
 _WAIT_SECONDS = 600.0  # for the other workers to be started
 
-# What TensorFlow raises in a worker that has lost another one.
+# Errors that TensorFlow raises when a peer worker dies.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -55,7 +54,7 @@ class Workers:
             --strategy=none.
 
     Raises:
-        InputError: if TF_CONFIG is not there, or is none.
+        InputError: if TF_CONFIG is missing or invalid.
     """
 
     def __init__(self, kind="none"):
@@ -84,17 +83,17 @@ class Workers:
         return self.strategy.num_replicas_in_sync if self.strategy else 1
 
     def start(self, batch_size):
-        """Makes the strategy; several workers wait here for each other.
+        """Creates the strategy; several workers wait here for each other.
 
-        It must come before TensorFlow has computed anything, which is when
-        the connections between workers can still be made.
+        Call it before TensorFlow computes anything, because connections
+        between workers cannot be made later.
 
         Args:
             batch_size: videos a training step.
 
         Raises:
-            InputError: if a worker is not there in time, its port cannot be
-                had, or there are more replicas than videos in a batch.
+            InputError: if a worker does not answer in time, its port cannot
+                be used, or there are more replicas than videos in a batch.
         """
         if self._kind == "mirrored":
             self.strategy = tf.distribute.MirroredStrategy()
@@ -112,7 +111,7 @@ class Workers:
                     f"--strategy=multiworker: worker {self.index} cannot "
                     f"connect: {str(error).splitlines()[0][:200]}"
                 ) from None
-            # TensorFlow has taken the signal, and would do nothing at it.
+            # TensorFlow has replaced the handler, and would ignore the signal.
             signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         if batch_size < self.replicas:
             raise InputError(
@@ -121,10 +120,10 @@ class Workers:
             )
 
     def _wait_for_others(self):
-        """Waits until all workers have been seen to listen.
+        """Waits until all workers listen at their ports.
 
-        TensorFlow waits as well, but up to an hour, not saying for whom, and
-        ends neither at Ctrl-C nor at SIGTERM.
+        TensorFlow waits too, but up to an hour, without saying for which
+        worker, and neither Ctrl-C nor SIGTERM ends it.
         """
         others = list(self.addresses)
         own = others.pop(self.index)
@@ -150,7 +149,7 @@ class Workers:
 
     @contextlib.contextmanager
     def scope(self):
-        """In here a model and its optimizer get their copies on all devices."""
+        """In this block a model and optimizer are created on all devices."""
         if self.strategy is None:
             yield
             return
@@ -178,12 +177,12 @@ class Workers:
             who = f"worker {index} ({self.addresses[index]})"
         return (
             f"{who} is lost: it ended, was killed or cannot be reached; see "
-            "what it wrote, then give the same command on all workers again: "
-            "it goes on from the last checkpoint, if there is one"
+            "its output, then run the same command on all workers again to "
+            "resume from the last checkpoint"
         )
 
     def gathered(self, values):
-        """What every worker gives; it waits until all have come here.
+        """Gathers numbers of all workers; waits until all have called it.
 
         Args:
             values: list of n whole numbers, of this worker.
@@ -194,8 +193,8 @@ class Workers:
         if not self.addresses:
             return np.array([values], np.int64)
         if self._gather is None:
-            # Adding up tables in which every worker fills its own row needs
-            # nothing but the sum that gradients need as well.
+            # A sum of tables in which every worker fills its own row; sums
+            # over workers are needed for gradients anyway.
             self._gather = tf.function(
                 lambda table: self.strategy.run(
                     lambda: summed(tf.identity(table))
@@ -212,12 +211,12 @@ class Workers:
     def agree(self, what, text, remedy):
         """Raises InputError unless all workers give the same text.
 
-        It waits until all have come here.
+        It waits until all have called it.
 
         Args:
-            what: what it is, for the message.
-            text: of this worker.
-            remedy: what to do, likewise.
+            what: name of the text, for the message.
+            text: the text of this worker.
+            remedy: what to do, for the message.
         """
         sums = self.gathered([zlib.crc32(text.encode())])[:, 0]
         others = np.flatnonzero(sums != sums[0])
@@ -229,11 +228,11 @@ class Workers:
             )
 
     def batches(self, batches):
-        """Cuts the batches of a training into the replicas' parts.
+        """Splits the batches of a training into the replicas' parts.
 
-        Every worker reads all videos, and keeps the rows of its own replicas:
-        the order of the videos, and the length that a batch is padded to, are
-        those of one process.
+        Every worker reads all videos and keeps the rows of its own replicas,
+        so the order of the videos and the padded length of a batch are those
+        of one process.
 
         Args:
             batches: what `batches.training_batches` returned.
@@ -261,9 +260,9 @@ class Workers:
 
                 return parts.map(part)
 
-            # All replicas have a part of every batch, if an empty one, so
-            # that none ends before another. Without an end, which `fit` does
-            # not reach, the workers need not agree on that at every step.
+            # All replicas get a part of every batch, even an empty one, so
+            # that they end together. `repeat` makes the dataset endless, so
+            # that the workers need not agree on its end at every step.
             return batches.flat_map(cut).repeat().prefetch(tf.data.AUTOTUNE)
 
         return self.strategy.distribute_datasets_from_function(of_worker)
@@ -323,12 +322,12 @@ def _cluster(text):
 
 
 def _replica_state(next_creator, **kwargs):
-    """Makes variables that a step changes to copies free of each other.
+    """Creates variables that a step changes as independent copies.
 
-    Keras makes running means as one number of all replicas, which reading
-    sums up over all workers: none could read alone. Here every replica has
-    the same, that of the whole batch. The states of random generators are as
-    free, since they are nobody's mean.
+    Keras creates a running mean as one number for all replicas. Reading it
+    sums over all workers, so a worker could not read it alone. Here every
+    replica has its own copy with the mean of the whole batch. The states of
+    random generators are independent copies too.
     """
     name = kwargs.get("name") or ""
     on_read = tf.VariableSynchronization.ON_READ
@@ -339,18 +338,17 @@ def _replica_state(next_creator, **kwargs):
 
 
 def prepare(model, workers):
-    """What Keras 3's `fit` needs to train a model on several replicas.
+    """Adapts a model to Keras 3's `fit` on several replicas.
 
-    Each of these is for one thing that Keras does otherwise:
+    Works around four Keras behaviours:
 
-    - It sums gradients up behind the clipping, so that each replica would
-      clip its own part. `train_step` sums them up before, and Keras does not
-      do it again.
-    - It traces the model once on a mean batch of all replicas, to build it,
-      which fails for inputs that are a dict. The constructor has built this
-      model, and the optimizer is built here.
-    - Of several workers it averages the step's metrics over their axis 0,
-      which a number does not have. So numbers become vectors of one.
+    - Keras sums gradients after clipping, so each replica would clip its own
+      part. `train_step` sums them before, and Keras must not sum them again.
+    - Keras builds a model by tracing it on a mean batch of all replicas, which
+      fails for dict inputs. The constructor has built this model, and the
+      optimizer is built here.
+    - With several workers, Keras averages the metrics of a step over their
+      axis 0, which a scalar does not have. So scalars become vectors [1].
     - All replicas would draw the same dropout.
 
     Args:
