@@ -20,12 +20,13 @@ ADDONS_PYTHON ?= $(firstword $(foreach python,python3.11 python3.10 python3,\
     2>/dev/null)))
 ADDONS_TESTS ?= tests/method $(addsuffix .py, \
     $(addprefix tests/data/test_,batches record) \
-    $(addprefix tests/training/test_,callbacks divergence optimizers \
-        precision resume) \
+    $(addprefix tests/training/test_,callbacks divergence optimizer_step \
+        optimizers precision resume) \
     $(addprefix tests/commands/test_,config localize pipeline train) \
     tests/serving/test_export)
 
 ADDONS_SHORT = tests/method/test_layers.py tests/method/test_losses.py \
+    tests/training/test_optimizer_step.py \
     tests/training/test_optimizers.py::TestAddons \
     tests/training/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
 
