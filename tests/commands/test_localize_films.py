@@ -47,7 +47,7 @@ def run_dir(tmp_path):
     """A run on 12.5 frames a second, 8 a snippet, of both streams."""
     folder = tmp_path / "run"
     time_scale = Config(fps=12.5, frames_per_snippet=8)
-    run_folder.create(folder, time_scale, "abc")
+    run_folder.create(folder, time_scale.run_flags(), "abc")
     model = random_model(num_classes=3, feature_dim=2048)
     run_folder.save_model(model, folder)
     run_folder.save_extraction(
