@@ -10,6 +10,11 @@ Random weights prove the way from films to segments, and nothing of how well
 published ones do.
 """
 
+from tfwstal import quiet_start
+
+if __name__ == "__main__":
+    quiet_start.import_tensorflow()
+
 import argparse
 import pathlib
 
