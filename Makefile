@@ -71,7 +71,7 @@ demo: $(VENV)/installed
 	@echo
 	@echo "The run is in demo/run, its SavedModel in demo/models/tfwstal/1."
 	@echo "Next: $(BIN)/tensorboard --logdir=demo/run/logs, or your own"
-	@echo "features: see 'Your own features' in README.md."
+	@echo "features: see 'The pipeline' in README.md."
 
 FILM = --flagfile=configs/demo_film.flags
 WEIGHTS = --rgb_checkpoint=demo-film/rgb.ckpt \
