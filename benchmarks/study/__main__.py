@@ -140,8 +140,11 @@ def print_tables(results):
             else ""
             for s in sets
         ]
-        worst = min(statistics.mean(values) for values in by_set.values())
-        print(f"| {row} | " + " | ".join(cells) + f" | {worst:.2f} |")
+        worst = ""  # of a row that lacks a set, nobody knows it
+        if len(by_set) == len(sets):
+            means = [statistics.mean(values) for values in by_set.values()]
+            worst = f"{min(means):.2f}"
+        print(f"| {row} | " + " | ".join(cells) + f" | {worst} |")
 
 
 def _commit():

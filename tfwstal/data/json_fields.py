@@ -50,14 +50,19 @@ def read_section(path, key):
 
 def _without_duplicates(pairs):
     """A JSON object; Python's own reader silently keeps the last duplicate."""
-    content = dict(pairs)
-    if len(content) != len(pairs):
-        seen = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise Malformed(f"the key {short(key)} is twice in one object")
-            seen.add(key)
-    return content
+    if (key := duplicate_key(pairs)) is not None:
+        raise Malformed(f"the key {short(key)} is twice in one object")
+    return dict(pairs)
+
+
+def duplicate_key(pairs):
+    """The first key of (key, value) pairs that occurs again, or None."""
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            return key
+        seen.add(key)
+    return None
 
 
 def check_name(video_id):

@@ -2,6 +2,7 @@
 
 import json
 
+from tfwstal.data.json_fields import duplicate_key
 from tfwstal.evaluation.formats.problem import Problem
 
 
@@ -35,9 +36,6 @@ def read(content):
 
 def _without_duplicates(pairs):
     """A JSON object; Python's own reader silently keeps the last of equals."""
-    found = {}
-    for key, value in pairs:
-        if key in found:
-            raise Problem(f"{key!r} occurs twice in one object; remove one")
-        found[key] = value
-    return found
+    if (key := duplicate_key(pairs)) is not None:
+        raise Problem(f"{key!r} occurs twice in one object; remove one")
+    return dict(pairs)
