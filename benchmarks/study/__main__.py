@@ -8,6 +8,9 @@ each row, and writes benchmarks/study/results/SET/ROW-seedN.json (--results for
 another folder). A row that is there already is not done again. With
 --localize=sharp,both the rows are also localized in other ways, as ROW+sharp,
 without another training. `--table` prints what is there.
+
+`--stage=peer` runs ACM-Net itself (benchmarks.peers.acmnet; it needs --acmnet
+and --torch_python), and --localize_with=FLAGFILE also localizes its outputs.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import sys
 import time
 
 from benchmarks import ablation
+from benchmarks.peers import acmnet
 from benchmarks.study import rows as study_rows
 from tfwstal import command_line, files
 
@@ -36,6 +40,12 @@ def main(argv):
     work_dir = pathlib.Path(arguments.work_dir)
     table = study_rows.STAGES[arguments.stage]
     names = arguments.rows.split(",") if arguments.rows else list(table)
+    if arguments.stage == "peer":
+        for seed in map(int, arguments.seeds.split(",")):
+            for name in names:
+                for a_set in arguments.sets.split(","):
+                    run_peer(arguments, a_set, name, seed)
+        return
     ways = arguments.localize.split(",") if arguments.localize else [""]
     for seed in map(int, arguments.seeds.split(",")):
         for name in names:
@@ -84,6 +94,45 @@ def run(work_dir, results, a_set, row, extra, seed):
         "date": report["date"],
         "commit": _commit(),
     }
+    files.write_json(path, short, indent=1)
+    print(f"{a_set} {row} seed {seed}: {short['average']}", flush=True)
+
+
+def run_peer(arguments, a_set, row, seed):
+    """ACM-Net itself with one seed on one set; its runs are kept by name."""
+    work_dir = pathlib.Path(arguments.work_dir)
+    draw(work_dir, a_set)
+    result = acmnet.main(
+        [
+            f"--acmnet={arguments.acmnet}",
+            f"--torch_python={arguments.torch_python}",
+            f"--raw={work_dir / 'raw' / a_set}",
+            f"--output_dir={work_dir / 'peer' / a_set / f'{row}-seed{seed}'}",
+            f"--seed={seed}",
+            *study_rows.PEER_BASE,
+            *study_rows.PEER[row].split(),
+            *(f"--localize_with={each}" for each in arguments.localize_with),
+        ]
+    )
+    last, best = result["own"]["last"], result["own"]["best"]
+    short = {
+        "set": a_set,
+        "row": row,
+        "seed": seed,
+        "flags": result["flags"],
+        "tiou_thresholds": last["tiou_thresholds"],
+        "mAP": [round(each, 5) for each in last["mAP"]],
+        "average": round(100 * last["average_mAP"], 2),
+        "epoch": last["epoch"],
+        "best_average": round(100 * best["average_mAP"], 2),
+        "best_epoch": best["epoch"],
+        "with_our_localization": {
+            name: round(100 * scores["average_mAP"], 2)
+            for name, scores in result["ours"].items()
+        },
+    }
+    path = pathlib.Path(arguments.results) / a_set / f"{row}-seed{seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
     files.write_json(path, short, indent=1)
     print(f"{a_set} {row} seed {seed}: {short['average']}", flush=True)
 
@@ -174,6 +223,14 @@ def _parse(argv):
     add("--work_dir", default="study", help="sets and runs, not kept")
     add("--results", default=str(_HERE / "results"), help="what is kept")
     add("--table", action="store_true", help="print what is there")
+    add("--acmnet", default="", help="checkout of ACM-Net")
+    add("--torch_python", default="", help="interpreter with PyTorch")
+    add(
+        "--localize_with",
+        action="append",
+        default=[],
+        help="flagfile that localizes ACM-Net's outputs; may be repeated",
+    )
     return parser.parse_args(argv)
 
 

@@ -92,4 +92,20 @@ TABLES = {
     )
 }
 
-STAGES = {"readings": READINGS, "collapse": COLLAPSE, "tables": TABLES}
+# ACM-Net itself: flags of benchmarks.peers.acmnet. A rate that is not named is
+# its own, 1e-4.
+PEER = {
+    "acmnet_itself": "",
+    "acmnet_itself_0.0008": "--learning_rate=0.0008",
+    "acmnet_itself_0.002": "--learning_rate=0.002",
+    "acmnet_itself_0.0008_dropout_0": "--learning_rate=0.0008 --set=dropout=0",
+    "acmnet_itself_dropout_0": "--set=dropout=0",
+}
+PEER_BASE = ("--epochs=100", "--num_snippets=400", "--test_every=20")
+
+STAGES = {
+    "readings": READINGS,
+    "collapse": COLLAPSE,
+    "tables": TABLES,
+    "peer": PEER,
+}
