@@ -207,13 +207,13 @@ def test_folders_with_ground_truth_has_segments(tmp_path):
     ],
 )
 def test_subset_to_split(subsets, expected):
-    videos = [labels.LabelledVideo(s, ("Run",), subset=s) for s in subsets]
+    videos = [labels.SourceVideo(s, ("Run",), subset=s) for s in subsets]
     assert list(splits.of_subsets(videos).values()) == expected
 
 
 def test_hidden_test_subset_is_left_out():
     subsets = {"training": ("Run",), "validation": ("Run",), "testing": ()}
-    videos = [labels.LabelledVideo(s, n, subset=s) for s, n in subsets.items()]
+    videos = [labels.SourceVideo(s, n, subset=s) for s, n in subsets.items()]
     assert splits.of_subsets(videos) == {
         "training": "train",
         "validation": "test",

@@ -223,7 +223,7 @@ def _of_record(record, split, info, data_dir):
 
 
 def _of_files(video):
-    """The Video of a layouts.SourceVideo."""
+    """The Video of a SourceVideo."""
     values, problem = None, ""
     try:
         length = feature_files.inspect(video.feature_files).num_snippets

@@ -12,7 +12,7 @@ Four kinds are read:
 import pathlib
 
 from tfrecords_tools.labels import label_table, thumos_texts, wtalc_arrays
-from tfrecords_tools.labels.labelled import LabelledVideo, read_lines, unique
+from tfrecords_tools.labels.source_video import SourceVideo, read_lines, unique
 from tfwstal.data import activitynet
 from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
@@ -73,7 +73,7 @@ def read_annotations(path, bad_segments):
             or start before their video.
 
     Returns:
-        A pair of a dict, video id -> LabelledVideo, and a tuple of the
+        A pair of a dict, video id -> SourceVideo, and a tuple of the
         `activitynet.BadSegment`s.
 
     Raises:
@@ -98,7 +98,7 @@ def read_annotations(path, bad_segments):
         if not item.kept:
             left_out.setdefault(item.video_id, []).append(item.segment)
     videos = {
-        name: _labelled(video, left_out.get(name, ()), labels_of.get(name))
+        name: _source_video(video, left_out.get(name, ()), labels_of.get(name))
         for name, video in truth.items()
     }
     return videos, bad + ambiguous
@@ -116,7 +116,7 @@ def read_classes(features_dir, given, path, videos):
         features_dir: as the flag.
         given: --classes, or "".
         path: of the annotations.
-        videos: dict video id -> LabelledVideo.
+        videos: dict video id -> SourceVideo.
 
     Raises:
         InputError: if the list is missing, empty or names a class twice.
@@ -149,7 +149,7 @@ def check(videos, split_of, classes, path, classes_from):
     """Checks that labels are classes and training videos have one at least.
 
     Args:
-        videos: dict video id -> LabelledVideo.
+        videos: dict video id -> SourceVideo.
         split_of: dict video id -> split; the videos to check.
         classes: action names.
         path: of the annotation file, for the message.
@@ -173,8 +173,8 @@ def check(videos, split_of, classes, path, classes_from):
             )
 
 
-def _labelled(video, left_out, stated):
-    """LabelledVideo of an activitynet.VideoAnnotation.
+def _source_video(video, left_out, stated):
+    """SourceVideo of an `annotations.VideoAnnotation`.
 
     Args:
         video: the VideoAnnotation.
@@ -189,7 +189,7 @@ def _labelled(video, left_out, stated):
             f"labels {' and '.join(stated) or 'none'} stated, "
             f"{' and '.join(found)} taken from its segments"
         )
-    return LabelledVideo(
+    return SourceVideo(
         video_id=video.video_id,
         labels=found or unique(stated or ()),
         segments=tuple((s.start, s.end, s.label) for s in video.segments),

@@ -10,7 +10,7 @@ split_test.txt, or to the layout.
 
 import csv
 
-from tfrecords_tools.labels.labelled import LabelledVideo, unique
+from tfrecords_tools.labels.source_video import SourceVideo, unique
 from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
@@ -21,7 +21,7 @@ def read(path):
     """Reads labels.csv.
 
     Returns:
-        dict video id -> LabelledVideo.
+        dict video id -> SourceVideo.
 
     Raises:
         InputError: if it cannot be used; names the line.
@@ -68,7 +68,7 @@ def _check_columns(path, columns):
 
 
 def _parse_row(where, row):
-    """One LabelledVideo; `where` names file and line."""
+    """One SourceVideo; `where` names file and line."""
     if "" in row:
         raise InputError(
             f"{where}: there are more cells than columns; separate labels "
@@ -82,7 +82,7 @@ def _parse_row(where, row):
         if problem:
             what = "video_id" if name == row["video_id"] else "label"
             raise InputError(f"{where}: the {what} {name[:40]!r} {problem}")
-    return LabelledVideo(
+    return SourceVideo(
         video_id=row["video_id"],
         labels=unique(labels),
         split=(row["split"] or "train") if "split" in row else None,

@@ -10,7 +10,7 @@ challenge, and counted.
 
 import math
 
-from tfrecords_tools.labels.labelled import read_lines
+from tfrecords_tools.labels.source_video import read_lines
 from tfwstal.data.annotations import BadSegment, Segment
 from tfwstal.errors import InputError
 from tfwstal.files import numbered_lines

@@ -28,34 +28,9 @@ import dataclasses
 import pathlib
 
 from tfrecords_tools import labels
+from tfrecords_tools.labels.source_video import SourceVideo
 from tfrecords_tools.layouts import archives, joint_file, separate_files, splits
 from tfwstal.errors import InputError
-
-
-@dataclasses.dataclass(frozen=True)
-class SourceVideo:
-    """One video to convert.
-
-    Attributes:
-        video_id: name in the annotations.
-        split: "train", "test", or a name of the annotations.
-        feature_files: one file, RGB then flow joined, or the two; or arrays
-            inside larger files, as `tfwstal.data.feature_files` takes them.
-        labels: names of its actions, in the order of the classes.
-        segments: (start, end, label), seconds.
-        duration: seconds as annotated, or None.
-        fps: frame rate the features were extracted at.
-        frames_per_snippet: frames from one snippet's start to the next one's.
-    """
-
-    video_id: str
-    split: str
-    feature_files: tuple
-    labels: tuple[str, ...]
-    segments: tuple[tuple[float, float, str], ...]
-    duration: float | None
-    fps: float
-    frames_per_snippet: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +115,16 @@ def discover(config):
         classes_from=classes_from,
         splits_from=splits_from,
         videos=tuple(
-            _source_video(labelled[n], split_of[n], files[n], classes, config)
-            for n in sorted(files)
+            dataclasses.replace(
+                labelled[name],
+                split=split_of[name],
+                feature_files=files[name],
+                labels=tuple(sorted(labelled[name].labels, key=classes.index)),
+                fps=labelled[name].fps or config.fps,
+                frames_per_snippet=labelled[name].frames_per_snippet
+                or config.frames_per_snippet,
+            )
+            for name in sorted(files)
         ),
         left_out=tuple(sorted(left_out.items())),
         bad_segments=tuple(item for item in bad if item.video_id in files),
@@ -250,19 +233,3 @@ def _unlabelled(streams, labelled):
     """Names of features that belong to no annotated video, sorted."""
     found = set().union(*(s.places for part in streams.values() for s in part))
     return sorted(n for n in found if not splits.known_name(n, labelled))
-
-
-def _source_video(video, split, files, classes, config):
-    """SourceVideo of a LabelledVideo."""
-    return SourceVideo(
-        video_id=video.video_id,
-        split=split,
-        feature_files=files,
-        labels=tuple(sorted(video.labels, key=classes.index)),
-        segments=video.segments,
-        duration=video.duration,
-        fps=video.fps or config.fps,
-        frames_per_snippet=(
-            video.frames_per_snippet or config.frames_per_snippet
-        ),
-    )

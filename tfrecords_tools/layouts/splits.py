@@ -21,7 +21,7 @@ def assign(labelled, annotations, features_dir, listing):
     """Decides on the split of each annotated video.
 
     Args:
-        labelled: dict video id -> LabelledVideo.
+        labelled: dict video id -> SourceVideo.
         annotations: path of their file.
         features_dir: pathlib.Path.
         listing: dict split, or None for no split -> names of feature files.

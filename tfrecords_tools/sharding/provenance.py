@@ -142,7 +142,7 @@ def length_ratios(videos, measured):
     """How long features last to the annotated duration, where there is one.
 
     Args:
-        videos: layouts.SourceVideos.
+        videos: SourceVideos.
         measured: dict video id -> feature_files.Measured.
 
     Returns:

@@ -13,7 +13,7 @@ import threading
 import tensorflow as tf
 from tqdm import tqdm
 
-from tfrecords_tools.layouts import SourceVideo
+from tfrecords_tools.labels.source_video import SourceVideo
 from tfwstal.data import feature_files, record
 from tfwstal.data.folder import Shard, shard_name
 from tfwstal.errors import InputError
