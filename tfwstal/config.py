@@ -379,6 +379,12 @@ class Config(
     per_class: bool = _flag(
         False, ("evaluate",), "Print each class's average precision too."
     )
+    proposals: bool = _flag(
+        False,
+        ("evaluate",),
+        "Evaluate --detections as proposals, without their classes: AR@AN and "
+        "AUC at tIoU 0.5:0.95 as in ActivityNet's kit, instead of mAP.",
+    )
 
     # === Tuning ===
     tune: str = _flag(

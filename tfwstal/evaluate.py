@@ -4,6 +4,7 @@ r"""COMMAND: detections and ground truth -> mean average precision.
         --detections=detections.json --report=report.json
     python -m tfwstal.evaluate --ground_truth=gt.json --subset=test \
         --detections=a.json,b.json --table=comparison.md
+    python -m tfwstal.evaluate ... --subset=validation --proposals
     python -m tfwstal.evaluate ... --protocol=thumos14 \
         --ambiguous=Ambiguous_test.txt --videos=thumos14_210 --analysis \
         --picture=errors.svg
@@ -20,7 +21,13 @@ import pathlib
 
 from tfwstal import files
 from tfwstal.errors import InputError
-from tfwstal.evaluation import comparison, error_analysis, scoring, summary
+from tfwstal.evaluation import (
+    comparison,
+    error_analysis,
+    proposals,
+    scoring,
+    summary,
+)
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.training import collapse
 
@@ -30,14 +37,17 @@ def main(config):
     config.require("ground_truth", "detections")
     _check_outputs(config)
     inputs = read_inputs(config)
-    found = summary.summarize(
-        inputs,
-        config.group(EvaluationOptions),
-        per_class=config.per_class,
-        ties=config.ties,
-        num_draws=config.bootstrap,
-        seed=config.seed,
-    )
+    if config.proposals:
+        found = proposals.summarize(inputs)
+    else:
+        found = summary.summarize(
+            inputs,
+            config.group(EvaluationOptions),
+            per_class=config.per_class,
+            ties=config.ties,
+            num_draws=config.bootstrap,
+            seed=config.seed,
+        )
     print(found.text)
     if config.analysis or config.picture:
         found.reports[0]["analysis"] = _analyse(config, inputs[0])
@@ -68,6 +78,7 @@ def read_inputs(config):
         snippet=(config.frames_per_snippet, config.fps),
         file_format=config.format,
         classes=config.classes,
+        as_proposals=config.proposals,
     )
 
 
@@ -94,8 +105,14 @@ def _analyse(config, inputs):
 
 
 def _check_outputs(config):
-    """Checks the output files before any work."""
+    """Checks the output files, and what excludes what, before any work."""
     paths = scoring.paths_of(config.detections)
+    if config.proposals:
+        names = ("analysis", "picture", "per_class", "ties", "bootstrap")
+        proposals.check_options(
+            config.group(EvaluationOptions),
+            {name: bool(getattr(config, name)) for name in names},
+        )
     if config.picture:
         suffix = pathlib.Path(config.picture).suffix.lower()
         if suffix not in (".png", ".svg"):

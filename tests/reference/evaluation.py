@@ -1,5 +1,7 @@
 """Average precision, Section 4.1."""
 
+import math
+
 from tests.reference.localization import tiou
 
 
@@ -137,3 +139,44 @@ def mean_average_precision(
                     counted.append(flag)
             results[threshold][label] = average(counted, len(instances))
     return results
+
+
+def average_recall(ground_truth, proposals, thresholds, largest):
+    """Recall at 100 budgets, as ActivityNet's kit for proposals counts it.
+
+    Each video first keeps the part of its proposals that leaves `largest` of
+    them per video on average, then j / 100 of that, each number rounded down.
+
+    Args:
+        ground_truth: list of (video, start, end).
+        proposals: list of (video, start, end, score).
+        thresholds: tIoU thresholds.
+        largest: mean number of proposals per video.
+
+    Returns:
+        dict threshold -> list of 100 recalls, and the 100 mean numbers of
+        proposals per video.
+    """
+    videos = sorted({row[0] for row in ground_truth})
+    kept = {}
+    for video in videos:
+        there = [row for row in proposals if row[0] == video]
+        order = _argsort_reversed([row[3] for row in there])
+        part = largest * len(videos) / len(proposals)
+        count = min(math.floor(len(there) * part), len(there))
+        kept[video] = [there[i] for i in order[:count]]
+    total = sum(len(there) for there in kept.values())
+    parts = [j / 100 * (largest * len(videos) / total) for j in range(1, 101)]
+    recall = {}
+    for threshold in thresholds:
+        recall[threshold] = []
+        for part in parts:
+            hits = 0
+            for video, *segment in ground_truth:
+                there = kept[video]
+                there = there[: min(math.floor(len(there) * part), len(there))]
+                hits += any(
+                    tiou(segment, row[1:3]) >= threshold for row in there
+                )
+            recall[threshold].append(hits / len(ground_truth))
+    return recall, [part * total / len(videos) for part in parts]

@@ -39,6 +39,20 @@ class Truth:
     ambiguous: list
     bad: tuple
 
+    def with_one_class(self, label):
+        """The same Truth with `label` as the class of all segments."""
+        videos = {
+            name: dataclasses.replace(
+                video,
+                segments=tuple(
+                    dataclasses.replace(segment, label=label)
+                    for segment in video.segments
+                ),
+            )
+            for name, video in self.videos.items()
+        }
+        return dataclasses.replace(self, videos=videos, labels={label})
+
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:

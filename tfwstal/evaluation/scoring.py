@@ -23,6 +23,7 @@ def read(
     snippet=(16, 25.0),
     file_format="auto",
     classes="",
+    as_proposals=False,
 ):
     """Reads the ground truth once, and each detections file.
 
@@ -35,6 +36,7 @@ def read(
             "snippets".
         file_format: as for `formats.read_detections`.
         classes: path of a class list, "" for none.
+        as_proposals: whether to replace all classes by one.
 
     Returns:
         list of Inputs, one for each detections file.
@@ -50,11 +52,15 @@ def read(
             raise InputError(f"--averages: {error}") from None
     names = formats.read_classes(classes) if classes else None
     truth = inputs.read_truth(ground_truth, options, bad_segments, names)
+    label = None
+    if as_proposals:
+        label = "proposal"
+        truth = truth.with_one_class(label)
     return [
         inputs.fit(
             truth,
             path,
-            formats.read_detections(path, file_format, names),
+            formats.read_detections(path, file_format, names, label),
             options,
             snippet,
         )

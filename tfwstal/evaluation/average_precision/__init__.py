@@ -23,7 +23,7 @@ import dataclasses
 
 import numpy as np
 
-from . import resampling, unstable_sort
+from . import resampling
 from .columns import Detections, Instances, checked_columns, indices
 from .matching import (
     match_activitynet,
@@ -39,6 +39,7 @@ from .precision import (
     precision_at_ranks,
     thresholds_of_range,
 )
+from .ranking import ranked
 
 __all__ = [
     "AVERAGES",
@@ -212,7 +213,7 @@ def match(
     detected_class = indices(detections.labels, classes)  # [N]
     detected_video = indices(detections.videos, videos)
 
-    rows = _ranked(detections.scores, detected_class, detected_video, protocol)
+    rows = ranked(detections.scores, detected_class, detected_video, protocol)
     detected_class, detected_video = detected_class[rows], detected_video[rows]
     segments = segments[rows]
     # One number for class and video.
@@ -305,32 +306,3 @@ def overlaps(detections, ambiguous):
         (indices(detections.videos, videos), checked_columns(detections)),
         (indices(ambiguous.videos, videos), checked_columns(ambiguous)),
     )
-
-
-def _ranked(scores, detected_class, detected_video, protocol):
-    """[K] rows of known classes, by class and then by descending score."""
-    scores = np.asarray(scores, dtype=np.float64)
-    ties = {
-        "activitynet": -np.arange(len(scores)),  # the last first
-        "thumos14": detected_video,  # then, the sort is stable, the first first
-    }
-    rows = np.lexsort((ties[protocol], -scores, detected_class))
-    rows = rows[detected_class[rows] >= 0]
-    if protocol == "activitynet":
-        _sort_ties_as_the_kit(rows, scores[rows], detected_class[rows])
-    return rows
-
-
-def _sort_ties_as_the_kit(rows, scores, detected_class):
-    """Changes, in classes with equal scores, the order of their `rows`."""
-    tied = (detected_class[1:] == detected_class[:-1]) & (
-        scores[1:] == scores[:-1]
-    )
-    for c in np.unique(detected_class[1:][tied]).tolist():
-        begin, end = np.searchsorted(detected_class, (c, c + 1)).tolist()
-        if end - begin > unstable_sort.STABLE_LENGTH:
-            in_file = np.argsort(rows[begin:end])
-            order = unstable_sort.argsort(scores[begin:end][in_file].tolist())[
-                ::-1
-            ]
-            rows[begin:end] = rows[begin:end][in_file][order]

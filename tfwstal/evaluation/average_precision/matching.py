@@ -27,7 +27,7 @@ def segment_tiou(a, b):
         [N, M] float64 array.
     """
     a, b = as_segments(a), as_segments(b)
-    return _tiou(a[:, None], b[None, :])
+    return tiou_of_pairs(a[:, None], b[None, :])
 
 
 def as_segments(values):
@@ -51,7 +51,12 @@ def match_activitynet(detections, instances, thresholds):
         [H, N] bool, true positives, and [H, M] bool, instances found.
     """
     return _greedy(
-        detections, instances, thresholds, _tiou, "right", _as_the_kit_sorts
+        detections,
+        instances,
+        thresholds,
+        tiou_of_pairs,
+        "right",
+        _as_the_kit_sorts,
     )
 
 
@@ -115,7 +120,7 @@ def best_tiou(detections, ground_truth):
     others = as_segments(ground_truth.segments)
     best = np.zeros((2, len(segments)))
     for rows, instances in pairs(*columns[:2]):
-        tiou = _tiou(segments[rows], others[instances])
+        tiou = tiou_of_pairs(segments[rows], others[instances])
         differs = columns[2][rows] != columns[3][instances]
         np.maximum.at(best, (differs.astype(int), rows), tiou)
     return best[0], best[1]
@@ -221,7 +226,7 @@ def _intersection(a, b):
     return np.maximum(shared, 0.0)
 
 
-def _tiou(a, b):
+def tiou_of_pairs(a, b):
     """tIoU of a [..., 2] and b [..., 2], which broadcast: [...]."""
     shared = _intersection(a, b)
     union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - shared
@@ -229,7 +234,7 @@ def _tiou(a, b):
 
 
 def _hull_tiou(a, b):
-    """`_tiou` as the THUMOS kit rounds it: the union is the common hull.
+    """`tiou_of_pairs` as the THUMOS kit rounds it, the common hull as union.
 
     That is the union of segments that overlap; for others the ratio is 0
     anyhow. The last bit differs, and decides at tIoU = threshold.

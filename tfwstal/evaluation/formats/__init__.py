@@ -23,7 +23,7 @@ _READERS = {
 }
 
 
-def read_detections(path, file_format="auto", classes=None):
+def read_detections(path, file_format="auto", classes=None, label=None):
     """Reads a detections file of any supported format.
 
     Args:
@@ -31,6 +31,8 @@ def read_detections(path, file_format="auto", classes=None):
         file_format: "auto", "json", "thumos", "csv" or "pickle".
         classes: dict from number to class name, for files that number the
             classes; or None.
+        label: class to give to every detection in place of its own; JSON and
+            pickled dicts of videos need none then. None: keep their own.
 
     Returns:
         dict video id -> list of {"label", "score", "segment": [start, end]}.
@@ -50,7 +52,10 @@ def read_detections(path, file_format="auto", classes=None):
     chosen = _find(content) if file_format == "auto" else file_format
     try:
         section = _READERS[chosen](content)
-        section = _named(section, classes)
+        if label is None:
+            section = _named(section, classes)
+        else:
+            section = _labelled(section, label)
     except Problem as error:
         found = "found by content" if file_format == "auto" else "as told"
         others = ", ".join(name for name in _READERS if name != chosen)
@@ -123,17 +128,32 @@ def _named(section, classes):
     Raises:
         Problem: for a number that has no name.
     """
-    named = {}
+    return _relabelled(
+        section,
+        lambda entry: (
+            entry | {"label": _name(entry["label"], classes)}
+            if "label" in entry
+            else entry
+        ),
+    )
+
+
+def _labelled(section, label):
+    """`section` with `label` as the class of every detection."""
+    return _relabelled(section, lambda entry: entry | {"label": label})
+
+
+def _relabelled(section, change):
+    """`section` with `change` applied to the detections that are dicts."""
+    changed = {}
     for video, entries in section.items():
         if not isinstance(entries, list):
             raise Problem(f"video {video!r}: expected a list")
-        named[str(video)] = [
-            entry | {"label": _name(entry.get("label"), classes)}
-            if isinstance(entry, dict) and "label" in entry
-            else entry
+        changed[str(video)] = [
+            change(entry) if isinstance(entry, dict) else entry
             for entry in entries
         ]
-    return named
+    return changed
 
 
 def _name(label, classes):
