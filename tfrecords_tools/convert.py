@@ -43,7 +43,8 @@ def main(config):
     started = time.monotonic()
     config.require("features_dir", "output_dir")
     output_dir = pathlib.Path(config.output_dir).resolve()
-    name = _dataset_name(config.dataset_name, output_dir)
+    # The first part of the shards' names.
+    name = re.sub(r"\W", "_", output_dir.name, flags=re.ASCII)
     shards.check_replaceable(output_dir, config.overwrite)
     config = with_extracted_time_scale(config)
     source = layouts.discover(config)
@@ -219,15 +220,6 @@ def _write(config, name, output_dir, source, videos, measured, bad):
             "another folder or make room"
         ) from None
     return info
-
-
-def _dataset_name(flag, output_dir):
-    """First part of the shards' names."""
-    if flag and not re.fullmatch(r"\w+", flag, re.ASCII):
-        raise InputError(
-            f"--dataset_name={flag}: use letters, digits and '_' only"
-        )
-    return flag or re.sub(r"\W", "_", output_dir.name, flags=re.ASCII)
 
 
 def _files(video):

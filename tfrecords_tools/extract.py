@@ -43,12 +43,7 @@ def main(config):
     folder = FeatureFolder(config.output_dir, run.describe(settings, used))
     todo = [source for source in found if not folder.has(source)]
     failed, network_seconds = run.extract(
-        todo,
-        settings,
-        models,
-        folder,
-        config.num_workers,
-        config.snippets_per_batch,
+        todo, settings, models, folder, config.num_workers
     )
     folder.write_labels()
     print(_summary(folder, len(found) - len(todo), others, failed))

@@ -8,7 +8,7 @@ import typing
 from absl import app, flags, logging
 
 from tfwstal import quiet_start
-from tfwstal.config import Config, commands_of
+from tfwstal.config import RETIRED, Config, commands_of
 from tfwstal.errors import InputError, Terminated
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.method.options import to_text
@@ -88,7 +88,7 @@ def parse(argv, command, flag_values=None):
 
     Raises:
         absl.flags.Error: for an unknown flag or a value out of its range.
-        InputError: for flags that contradict each other.
+        InputError: for flags that contradict each other or no longer exist.
     """
     if flag_values is None:
         flag_values = flags.FlagValues()
@@ -120,7 +120,15 @@ def parse(argv, command, flag_values=None):
 
 
 def _parse_all(flag_values, argv):
-    rest = flag_values(argv)
+    try:
+        rest = flag_values(argv)
+    except flags.UnrecognizedFlagError as error:
+        if error.flagname in RETIRED:
+            raise InputError(
+                f"--{error.flagname} no longer exists: "
+                f"{RETIRED[error.flagname]}; remove the flag"
+            ) from None
+        raise
     if len(rest) > 1:
         raise InputError(
             f"unexpected argument {rest[1]!r}; flags are --name=value"

@@ -28,6 +28,12 @@ _COMMANDS = {
     EvaluationOptions: ("evaluate", "visualize"),
     ExtractionOptions: ("extract", "localize"),
 }
+# Flags that no longer exist, and what to do instead.
+RETIRED = {
+    "analysis_tiou": "the analysis always uses tIoU 0.5",
+    "dataset_name": "shards have the name of --output_dir",
+    "snippets_per_batch": "I3D always takes up to 4 snippets together",
+}
 _MORE_COMMANDS = {
     "seed": ("synthesize", "evaluate"),
     "tiou_thresholds": ("train", "tune"),
@@ -198,9 +204,6 @@ class Config(
             *("wtalc", "npz", "hdf5"),
         ),
     )
-    dataset_name: str = _flag(
-        "", ("convert",), "Name of the shards. Default: --output_dir's name."
-    )
     storage_dtype: str = _flag(
         "float32",
         ("convert",),
@@ -227,7 +230,8 @@ class Config(
     num_shards: int = _flag(
         0,
         ("convert",),
-        "Shards a split; 0: one per 64 MiB.",
+        "Shards of each split; 0: one per 64 MiB of features. A shard is the "
+        "unit of work of a process.",
         low=0,
         high=100_000,
     )
@@ -272,13 +276,6 @@ class Config(
         "",
         ("extract", "localize"),
         "I3D's weights for optical flow, likewise.",
-    )
-    snippets_per_batch: int = _flag(
-        4,
-        ("extract", "localize"),
-        "Snippets that go through I3D together, at most.",
-        low=1,
-        high=4096,
     )
 
     # === Synthesizing ===
@@ -347,13 +344,6 @@ class Config(
         ("evaluate",),
         "Also analyse errors: precision and recall, kinds of false positives, "
         "lengths, and the best detections of each video alone.",
-    )
-    analysis_tiou: float = _flag(
-        0.5,
-        ("evaluate",),
-        "tIoU threshold of --analysis and --picture.",
-        low=1e-9,
-        high=1.0,
     )
     length_edges: tuple[float, ...] = _flag(
         (3.0, 6.0, 12.0, 18.0),

@@ -143,7 +143,6 @@ def localize_films(config):
         networks,
         extraction.Collector(localized.add),
         config.num_workers,
-        config.snippets_per_batch,
     )
     localized.write()
     if failed:

@@ -59,6 +59,16 @@ def test_a_wrong_flag_says_what_and_why(arguments, message):
         config_of(*arguments)
 
 
+def test_a_flag_that_is_gone_says_what_to_do(tmp_path):
+    (tmp_path / "x.flags").write_text("--dataset_name=thumos\n")
+    with pytest.raises(
+        InputError,
+        match="--dataset_name no longer exists: shards have the name of "
+        "--output_dir; remove the flag",
+    ):
+        config_of(f"--flagfile={tmp_path / 'x.flags'}")
+
+
 def test_an_unknown_flag_in_a_flagfile_is_an_error(tmp_path):
     (tmp_path / "x.flags").write_text("--learning_rat=0.1\n")
     with pytest.raises(flags.Error, match="learning_rat"):

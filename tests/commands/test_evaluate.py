@@ -579,7 +579,6 @@ def test_analysis_is_printed_reported_and_drawn(config, tmp_path, capsys):
     report, picture = tmp_path / "report.json", tmp_path / "errors.svg"
     flags = config(
         analysis=True,
-        analysis_tiou=0.6,
         length_edges=(5.0,),
         report=str(report),
         picture=str(picture),
@@ -589,7 +588,7 @@ def test_analysis_is_printed_reported_and_drawn(config, tmp_path, capsys):
     assert all(len(n) <= 80 for n in lines if str(tmp_path) not in n)
     # Jump: one of two at precision 1; Dive: its one: (1 + 1) / 2, then 1/2.
     row = lines.index(
-        "Precision % at recall %, mean over the classes, tIoU 0.6"
+        "Precision % at recall %, mean over the classes, tIoU 0.5"
     )
     assert lines[row + 2].split() == ["100.00"] * 5 + ["50.00"] * 5
     cells = [line.split() for line in lines]
@@ -597,7 +596,7 @@ def test_analysis_is_printed_reported_and_drawn(config, tmp_path, capsys):
     assert ["up", "to", "5", "2", "50.00"] in cells  # Dive, not w's Jump
     assert ["over", "5", "1", "100.00"] in cells
     analysis = json.loads(report.read_text())["analysis"]
-    assert analysis["tiou"] == 0.6
+    assert analysis["tiou"] == 0.5
     assert analysis["precision_recall"]["Jump"] == {
         "recall": [0.5],
         "precision": [1.0],

@@ -17,6 +17,7 @@ from tests.conftest import ROOT
 from tests.tools import raw_folders
 from tests.tools.raw_folders import REAL_DATA, VIDEOS, WIDTH, save, write_acmnet
 from tfrecords_tools import convert
+from tfrecords_tools.labels.source_video import SourceVideo
 from tfrecords_tools.sharding import shards, verification
 from tfwstal.config import Config
 from tfwstal.data import folder as records_folder
@@ -120,10 +121,9 @@ def test_float16(tmp_path):
 
 def test_same_bytes_whatever_the_workers(tmp_path):
     write_acmnet(tmp_path / "raw")
-    flags = {"num_shards": 2, "dataset_name": "same"}
-    one = run(tmp_path, "one", **flags)
-    again = run(tmp_path, "again", **flags)
-    two = run(tmp_path, "two", num_workers=2, **flags)
+    one = run(tmp_path, "one/same", num_shards=2)
+    again = run(tmp_path, "again/same", num_shards=2)
+    two = run(tmp_path, "two/same", num_shards=2, num_workers=2)
     assert len(content(one)) == 4 + 4
     assert content(one) == content(again)
     assert content(one) == content(two)
@@ -144,7 +144,7 @@ def test_error_of_a_worker_is_the_same(tmp_path):
 
 def test_plan_takes_runs_and_leaves_no_shard_empty():
     def split_into(count, num_videos, num_shards, num_bytes=1):
-        video = shards.SourceVideo("v", "train", (), (), (), None, 25.0, 16)
+        video = SourceVideo("v", (), split="train")
         tasks = shards.plan(
             "n", [(video, count)] * num_videos, num_bytes, num_shards
         )
@@ -597,12 +597,10 @@ def test_traces_of_a_killed_run_go(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["raw", "records"]
 
 
-def test_dataset_name(tmp_path):
+def test_shards_have_the_name_of_the_folder(tmp_path):
     write_acmnet(tmp_path / "raw")
     folder = run(tmp_path, "my-records.v1")
     assert (folder / "my_records_v1-test.tfrecord-00000-of-00001").is_file()
-    with pytest.raises(InputError, match="--dataset_name=a/b"):
-        run(tmp_path, "x", dataset_name="a/b")
 
 
 def test_duration_that_does_not_fit_is_told(tmp_path, capsys):

@@ -79,12 +79,12 @@ def score(found, options):
     )
 
 
-def analyse(found, options, tiou, length_edges):
-    """The Diagnosis of Inputs at one tIoU threshold."""
+def analyse(found, options, length_edges):
+    """The Diagnosis of Inputs at tIoU 0.5."""
     return diagnose(
         found.instances,
         found.detections,
-        tiou,
+        0.5,
         options.protocol,
         found.ambiguous,
         length_edges,

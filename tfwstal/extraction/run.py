@@ -69,7 +69,7 @@ def _version(package):
         return None
 
 
-def extract(sources, settings, models, sink, num_workers=0, batch=4):
+def extract(sources, settings, models, sink, num_workers=0):
     """Extracts videos into a sink, as `network.extract`, with progress.
 
     Returns:
@@ -79,7 +79,7 @@ def extract(sources, settings, models, sink, num_workers=0, batch=4):
     progress = _Progress(sources, settings, sink)
     with progress:
         seconds = network.extract(
-            progress.readable, settings, models, progress, num_workers, batch
+            progress.readable, settings, models, progress, num_workers
         )
     return progress.failed, seconds
 
