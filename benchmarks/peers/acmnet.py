@@ -19,6 +19,8 @@ run time, printed and recorded:
 - between tests (--test_every) its test only draws the random number that it
   would draw, so that training is the same
 - its own evaluation is left out: detections are kept and scored afterwards
+- with --bfloat16, the convolution over time multiplies in bfloat16 and sums in
+  float32
 
 The run gives two results, which tell network and localization apart:
 
@@ -212,6 +214,7 @@ def child_settings(arguments, folder):
         "threads": arguments.threads,
         "seed": arguments.seed,
         "test_every": arguments.test_every,
+        "bfloat16": arguments.bfloat16,
         "classes": sorted(labels),
         "arguments": given
         | {
@@ -226,6 +229,8 @@ def deciding_flags(arguments):
     """The flags that decide a result, and the digest of the data."""
     names = (*_OWN_NAMES, "set", "seed", "test_every")
     found = {name: getattr(arguments, name) for name in names}
+    if arguments.bfloat16:  # results from before there was the flag lack it
+        found["bfloat16"] = True
     return found | {"data": data_digest(arguments.raw)}
 
 
@@ -278,10 +283,11 @@ def _refuse_other_flags(folder, study):
     """Raises InputError where another run has finished in the folder."""
     path = folder / "trained.json"
     before = (_read_json(path) or {"flags": study})["flags"]
-    for name, value in study.items():
-        if before.get(name) != value:
+    for name in before | study:
+        then, now = before.get(name), study.get(name)
+        if then != now:
             raise InputError(
-                f"{path} was made with {name} {before.get(name)}, not {value}; "
+                f"{path} was made with {name} {then}, not {now}; "
                 "choose another --output_dir"
             )
 
@@ -334,6 +340,7 @@ def _arguments(argv):
     )
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=1)
+    add("--bfloat16", action="store_true", help="on CPUs that have it: faster")
     add(
         "--test_every",
         type=int,

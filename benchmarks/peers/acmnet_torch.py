@@ -38,6 +38,11 @@ PATCHES = {
     "scoring": "its own evaluation is left out: detections are kept and "
     "scored afterwards",
 }
+# With --bfloat16, which is noted with the result.
+_BFLOAT16 = (
+    "the convolution over time multiplies in bfloat16 and sums in float32 "
+    "(torch.autocast), which is three times as fast on some processors"
+)
 _SOURCES = (
     "main_thu.py",
     "config/model_config.py",
@@ -60,6 +65,8 @@ def main():
     with open(output_dir / "log.txt", "w", encoding="utf-8") as log:
         with contextlib.redirect_stdout(log):
             own = load(checkout, output_dir)
+            if settings["bfloat16"]:
+                multiply_in_bfloat16()
             arguments = own_arguments(own, settings)
             record = Record(own, settings, arguments)
             begin = time.monotonic()
@@ -76,7 +83,10 @@ def main():
             "training": round(sum(e["seconds"] for e in record.history), 1),
             "testing": round(record.testing, 1),
         },
-        "patches": list(PATCHES.values()),
+        "patches": [
+            *PATCHES.values(),
+            *([_BFLOAT16] if settings["bfloat16"] else []),
+        ],
         "code_sha256": code_digest(checkout),
         "versions": {
             "python": platform.python_version(),
@@ -121,6 +131,21 @@ def load(checkout, output_dir):
     for name in stubs:  # others may look for the real ones
         del sys.modules[name]
     return own
+
+
+def multiply_in_bfloat16():
+    """Lets convolutions over time, which are most of a step, use bfloat16."""
+    import torch
+
+    forward = torch.nn.Conv1d.forward
+
+    def half_forward(layer, inputs):
+        if layer.kernel_size == (1,):  # the attention's
+            return forward(layer, inputs)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return forward(layer, inputs).float()
+
+    torch.nn.Conv1d.forward = half_forward
 
 
 def own_arguments(own, settings):

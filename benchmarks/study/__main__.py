@@ -102,6 +102,7 @@ def run_peer(arguments, a_set, row, seed):
     """ACM-Net itself with one seed on one set; its runs are kept by name."""
     work_dir = pathlib.Path(arguments.work_dir)
     draw(work_dir, a_set)
+    wide = a_set.endswith("-wide")
     result = acmnet.main(
         [
             f"--acmnet={arguments.acmnet}",
@@ -109,7 +110,7 @@ def run_peer(arguments, a_set, row, seed):
             f"--raw={work_dir / 'raw' / a_set}",
             f"--output_dir={work_dir / 'peer' / a_set / f'{row}-seed{seed}'}",
             f"--seed={seed}",
-            *study_rows.PEER_BASE,
+            *(study_rows.PEER_WIDE if wide else study_rows.PEER_BASE),
             *study_rows.PEER[row].split(),
             *(f"--localize_with={each}" for each in arguments.localize_with),
         ]

@@ -70,6 +70,9 @@ READINGS = {
     "bias_2": "--attention_bias=2",
     "rate_warmup": "--rate_warmup_epochs=5",
     "acmnet_style": "--flagfile=configs/acmnet_style.flags",
+    # Its lambda_smt is the paper's, 0.14 the same for features 256 wide.
+    "as_printed": "--flagfile=configs/thumos14_as_printed.flags "
+    "--lambda_smt=0.14",
 }
 
 # What prevents a collapse: at three times the recipe's rate.
@@ -120,6 +123,12 @@ PEER = {
     "acmnet_itself_0.0008_dropout_0": "--learning_rate=0.0008 --set=dropout=0",
     "acmnet_itself_dropout_0": "--set=dropout=0",
 }
+PEER_WIDE = (
+    "--epochs=60",
+    "--num_snippets=400",
+    "--test_every=6",
+    "--bfloat16",
+)
 PEER_BASE = ("--epochs=100", "--num_snippets=400", "--test_every=20")
 
 STAGES = {
