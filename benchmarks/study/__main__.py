@@ -67,10 +67,9 @@ def run(work_dir, results, a_set, row, extra, seed):
     if path.exists():
         return
     draw(work_dir, a_set)
-    wide = a_set.endswith("-wide")
-    base = study_rows.WIDE if wide else study_rows.NARROW
     folder = work_dir / "runs" / a_set
     folder.mkdir(parents=True, exist_ok=True)
+    base = base_flags(a_set)
     flags = [
         *base,
         f"--data_dir={work_dir / 'records' / a_set}",
@@ -145,22 +144,46 @@ def last_epoch(run_dir):
     return {name: float(f"{float(value):.4g}") for name, value in last.items()}
 
 
+def base_flags(a_set):
+    """The flags that all rows of a set have in common."""
+    if a_set.startswith("activitynet-"):
+        return study_rows.ACTIVITYNET
+    if a_set.endswith("-wide"):
+        return study_rows.WIDE
+    return study_rows.NARROW
+
+
 def draw(work_dir, a_set):
-    """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it is there."""
+    """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it is there.
+
+    activitynet-SEED is drawn along a quarter of ActivityNet's videos, which
+    WORK_DIR/activitynet.json has (its own file, or one in its format).
+    """
     family, seed, *wide = a_set.split("-")
     raw, records = work_dir / "raw" / a_set, work_dir / "records" / a_set
     width = _DRAWN["".join(wide)]
+    timeline = []
+    if family == "activitynet":
+        family = "plain"
+        part = work_dir / "activitynet_part.json"
+        write_part(work_dir / "activitynet.json", part)
+        timeline = [f"--annotations={part}", "--bad_segments=keep"]
     for folder, module, flags in (
         (
             raw,
             "tfrecords_tools.synthesize",
-            [f"--family={family}", f"--seed={seed}", f"--feature_dim={width}"],
+            [
+                f"--family={family}",
+                f"--seed={seed}",
+                f"--feature_dim={width}",
+                *timeline,
+            ],
         ),
         (
             records,
             "tfrecords_tools.convert",
             [
-                "--flagfile=configs/thumos14.flags",
+                base_flags(a_set)[0],
                 f"--features_dir={raw}",
                 "--storage_dtype=float32",
             ],
@@ -170,6 +193,16 @@ def draw(work_dir, a_set):
             command = [sys.executable, "-m", module, *flags]
             command.append(f"--output_dir={folder}")
             subprocess.run(command, check=True, timeout=3600)
+
+
+def write_part(annotations, part, step=4):
+    """Writes every `step`-th video of each subset, in the order of names."""
+    whole = json.loads(annotations.read_text(encoding="utf-8"))
+    by_subset = {}
+    for name, video in sorted(whole["database"].items()):
+        by_subset.setdefault(video["subset"], []).append((name, video))
+    kept = [pair for each in by_subset.values() for pair in each[::step]]
+    files.write_json(part, {"database": dict(kept)})
 
 
 def print_tables(results):

@@ -23,6 +23,16 @@ WIDE = (
     "--watch_every=0",
 )
 
+# ActivityNet-1.3's recipe. Its test videos are what synthesize calls "test".
+ACTIVITYNET = (
+    "--flagfile=configs/activitynet13.flags",
+    "--subset=test",
+    "--learning_rate=0.002",
+    "--epochs=20",
+    "--lambda_smt=0.14",
+    "--watch_every=0",
+)
+
 # For choosing at 2048 wide in a sixth of the time.
 WIDE_CHOICE = "--learning_rate=0.00025 --epochs=24 --precision=mixed_bfloat16"
 
@@ -114,6 +124,21 @@ WIDE_READINGS = {
     "acmnet_style": "--flagfile=configs/acmnet_style.flags",
 }
 
+# What eta cuts with 200 classes, where a uniform softmax is 1/201: THUMOS-14's
+# thresholds or the recipe's, in a softmax of p (plain) or of a x p (weighted).
+_HIGH_ETA = "--eta=0.1:0.9:0.025"
+ACTIVITYNET_READINGS = {
+    "recipe": "",
+    "high_eta": _HIGH_ETA,
+    "both": "--threshold_on=both",
+    "high_eta_both": f"--threshold_on=both {_HIGH_ETA}",
+    "attention": f"--threshold_on=attention {_HIGH_ETA}",
+    "weighted": "--activation=weighted",
+    "weighted_high_eta": f"--activation=weighted {_HIGH_ETA}",
+    "plain_block": "--noresidual",
+    "plain_block_high_eta": f"--noresidual {_HIGH_ETA}",
+}
+
 # ACM-Net itself: flags of benchmarks.peers.acmnet. A rate that is not named is
 # its own, 1e-4.
 PEER = {
@@ -138,5 +163,6 @@ STAGES = {
     "wide": {
         name: f"{extra} {WIDE_CHOICE}" for name, extra in WIDE_READINGS.items()
     },
+    "activitynet": ACTIVITYNET_READINGS,
     "peer": PEER,
 }
