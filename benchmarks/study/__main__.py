@@ -7,7 +7,9 @@ Draws a set where --work_dir does not have it, trains, localizes and evaluates
 each row, and writes benchmarks/study/results/SET/ROW-seedN.json (--results for
 another folder). A row that is there already is not done again. With
 --localize=sharp,both the rows are also localized in other ways, as ROW+sharp,
-without another training. `--table` prints what is there.
+without another training. `--table` prints what is
+there, of --sets and --rows where they are given, and with --thresholds each
+threshold's mAP.
 
 `--stage=peer` runs ACM-Net itself (benchmarks.peers.acmnet; it needs --acmnet
 and --torch_python), and --localize_with=FLAGFILE also localizes its outputs.
@@ -15,7 +17,6 @@ and --torch_python), and --localize_with=FLAGFILE also localizes its outputs.
 
 import argparse
 import csv
-import json
 import pathlib
 import statistics
 import subprocess
@@ -25,17 +26,24 @@ import time
 from benchmarks import ablation
 from benchmarks.peers import acmnet
 from benchmarks.study import rows as study_rows
+from benchmarks.study import sets, tables
 from tfwstal import command_line, files
 
 _HERE = pathlib.Path(__file__).parent
-_DRAWN = {"": 256, "wide": 2048}
 
 
 def main(argv):
     """Runs what is not done yet."""
     arguments = _parse(argv)
     if arguments.table:
-        print_tables(pathlib.Path(arguments.results))
+        print(
+            tables.format_table(
+                tables.read(pathlib.Path(arguments.results)),
+                arguments.sets.split(",") if arguments.sets else None,
+                arguments.rows.split(",") if arguments.rows else None,
+                by_threshold=arguments.thresholds,
+            )
+        )
         return
     work_dir = pathlib.Path(arguments.work_dir)
     table = study_rows.STAGES[arguments.stage]
@@ -66,10 +74,10 @@ def run(work_dir, results, a_set, row, extra, seed):
     path = results / a_set / f"{row}-seed{seed}.json"
     if path.exists():
         return
-    draw(work_dir, a_set)
+    sets.draw(work_dir, a_set)
     folder = work_dir / "runs" / a_set
     folder.mkdir(parents=True, exist_ok=True)
-    base = base_flags(a_set)
+    base = sets.base_flags(a_set)
     flags = [
         *base,
         f"--data_dir={work_dir / 'records' / a_set}",
@@ -100,7 +108,7 @@ def run(work_dir, results, a_set, row, extra, seed):
 def run_peer(arguments, a_set, row, seed):
     """ACM-Net itself with one seed on one set; its runs are kept by name."""
     work_dir = pathlib.Path(arguments.work_dir)
-    draw(work_dir, a_set)
+    sets.draw(work_dir, a_set)
     wide = a_set.endswith("-wide")
     result = acmnet.main(
         [
@@ -144,92 +152,6 @@ def last_epoch(run_dir):
     return {name: float(f"{float(value):.4g}") for name, value in last.items()}
 
 
-def base_flags(a_set):
-    """The flags that all rows of a set have in common."""
-    if a_set.startswith("activitynet-"):
-        return study_rows.ACTIVITYNET
-    if a_set.endswith("-wide"):
-        return study_rows.WIDE
-    return study_rows.NARROW
-
-
-def draw(work_dir, a_set):
-    """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it is there.
-
-    activitynet-SEED is drawn along a quarter of ActivityNet's videos, which
-    WORK_DIR/activitynet.json has (its own file, or one in its format).
-    """
-    family, seed, *wide = a_set.split("-")
-    raw, records = work_dir / "raw" / a_set, work_dir / "records" / a_set
-    width = _DRAWN["".join(wide)]
-    timeline = []
-    if family == "activitynet":
-        family = "plain"
-        part = work_dir / "activitynet_part.json"
-        write_part(work_dir / "activitynet.json", part)
-        timeline = [f"--annotations={part}", "--bad_segments=keep"]
-    for folder, module, flags in (
-        (
-            raw,
-            "tfrecords_tools.synthesize",
-            [
-                f"--family={family}",
-                f"--seed={seed}",
-                f"--feature_dim={width}",
-                *timeline,
-            ],
-        ),
-        (
-            records,
-            "tfrecords_tools.convert",
-            [
-                base_flags(a_set)[0],
-                f"--features_dir={raw}",
-                "--storage_dtype=float32",
-            ],
-        ),
-    ):
-        if not folder.exists():
-            command = [sys.executable, "-m", module, *flags]
-            command.append(f"--output_dir={folder}")
-            subprocess.run(command, check=True, timeout=3600)
-
-
-def write_part(annotations, part, step=4):
-    """Writes every `step`-th video of each subset, in the order of names."""
-    whole = json.loads(annotations.read_text(encoding="utf-8"))
-    by_subset = {}
-    for name, video in sorted(whole["database"].items()):
-        by_subset.setdefault(video["subset"], []).append((name, video))
-    kept = [pair for each in by_subset.values() for pair in each[::step]]
-    files.write_json(part, {"database": dict(kept)})
-
-
-def print_tables(results):
-    """Prints a table of all results: a row each, a column a set."""
-    found, sets = {}, []
-    for path in sorted(results.glob("*/*.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
-        row = found.setdefault(report["row"], {})
-        row.setdefault(report["set"], []).append(report["average"])
-        if report["set"] not in sets:
-            sets.append(report["set"])
-    print("| row | " + " | ".join(sets) + " | worst |")
-    print("|---" * (len(sets) + 2) + "|")
-    for row, by_set in found.items():
-        cells = [
-            ablation.mean_and_deviation(by_set[s]) + f" ({len(by_set[s])})"
-            if s in by_set
-            else ""
-            for s in sets
-        ]
-        worst = ""  # of a row that lacks a set, nobody knows it
-        if len(by_set) == len(sets):
-            means = [statistics.mean(values) for values in by_set.values()]
-            worst = f"{min(means):.2f}"
-        print(f"| {row} | " + " | ".join(cells) + f" | {worst} |")
-
-
 def _commit():
     """The commit of the code that runs, or an empty text."""
     found = subprocess.run(
@@ -257,6 +179,7 @@ def _parse(argv):
     add("--work_dir", default="study", help="sets and runs, not kept")
     add("--results", default=str(_HERE / "results"), help="what is kept")
     add("--table", action="store_true", help="print what is there")
+    add("--thresholds", action="store_true", help="--table with each mAP")
     add("--acmnet", default="", help="checkout of ACM-Net")
     add("--torch_python", default="", help="interpreter with PyTorch")
     add(

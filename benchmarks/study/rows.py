@@ -49,6 +49,15 @@ LOCALIZATION = {
     "sharp": SHARP,
     "fine": "--threshold_on=both --nms=soft --inflation=0.25 "
     "--samples_per_snippet=4",
+    # Cuts the activation low and the attention everywhere, as ACM-Net does.
+    "low": "--threshold_on=both --eta=0.1,0.2 --eta_attention=0.1:0.9:0.025 "
+    "--nms=soft --inflation=0.25 --samples_per_snippet=4",
+    # The same, and Eq. 9 integrates the attention.
+    "low_attention": "--threshold_on=both --eta=0.1,0.2 "
+    "--eta_attention=0.1:0.9:0.025 --nms=soft --inflation=0.25 "
+    "--samples_per_snippet=4 --score_on=attention",
+    "fine_0.35": "--threshold_on=both --nms=soft --inflation=0.35 "
+    "--samples_per_snippet=4",
 }
 
 READINGS = {
