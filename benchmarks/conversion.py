@@ -6,11 +6,15 @@ For each number of videos a temporary folder of random features, a .npy a
 video with as many snippets as ActivityNet's videos have, is copied file by
 file and converted by the command in a process of its own. Its peak of resident
 memory is what Linux says of that process; with --layout=wtalc the
-features are one object array instead. Both read files that were just written,
-from memory mostly; each round does both, the table has medians.
+features are one object array instead.
+
+Both read the files from memory ("cached") and from the disk ("cold": the
+system is told to forget the files), and both end when what they wrote is on
+the disk (sync). Each round does all four, the table has medians.
 """
 
 import argparse
+import os
 import pathlib
 import shutil
 import statistics
@@ -25,21 +29,31 @@ from benchmarks import peak_memory
 def main():
     """Measures each number of videos and prints the table."""
     sizes = _arguments()
-    print("| videos | MB | peak RSS MiB | convert MB/s | copy MB/s |")
-    print("|---|---|---|---|---|")
+    print(
+        "| videos | MB | files | peak RSS MiB | convert MB/s | copy MB/s | "
+        "convert to copy, median (least to most) |"
+    )
+    print("|---|---|---|---|---|---|---|")
     for count in sizes.videos:
         with tempfile.TemporaryDirectory(dir=sizes.folder) as folder:
             root = pathlib.Path(folder)
-            total = write_features(root / "raw", count, sizes)
-            rows = [_measure(root, sizes) for _ in range(sizes.rounds)]
-        peak, copying, converting = map(
-            statistics.median, zip(*rows, strict=True)
-        )
-        print(
-            f"| {count} | {total / 1e6:.0f} | {peak / 2**20:.0f} | "
-            f"{total / 1e6 / converting:.0f} | {total / 1e6 / copying:.0f} |",
-            flush=True,
-        )
+            total = write_features(root / "raw", count, sizes) / 1e6
+            rounds = {"cached": [], "cold": []}
+            for _ in range(sizes.rounds):
+                for state, rows in rounds.items():
+                    rows.append(_measure(root, sizes, state))
+        for state, rows in rounds.items():
+            peak, copying, converting = map(
+                statistics.median, zip(*rows, strict=True)
+            )
+            ratios = sorted(copy / convert for _, copy, convert in rows)
+            print(
+                f"| {count} | {total:.0f} | {state} | {peak / 2**20:.0f} | "
+                f"{total / converting:.0f} | {total / copying:.0f} | "
+                f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to "
+                f"{ratios[-1]:.2f}) |",
+                flush=True,
+            )
 
 
 def write_features(folder, count, sizes):
@@ -74,12 +88,15 @@ def write_features(folder, count, sizes):
     return sum(path.stat().st_size for path in folder.glob("*.npy"))
 
 
-def _measure(root, sizes):
+def _measure(root, sizes, state):
     """Peak of resident memory in bytes; seconds of copying and converting."""
+    _prepare(root / "raw", state)
     begin = time.perf_counter()
     shutil.copytree(root / "raw", root / "copy")
+    os.sync()
     copying = time.perf_counter() - begin
     shutil.rmtree(root / "copy")
+    _prepare(root / "raw", state)
     lines, peak = peak_memory.run(
         "tfrecords_tools.convert",
         [
@@ -88,10 +105,25 @@ def _measure(root, sizes):
             f"--num_workers={sizes.workers}",
         ],
     )
+    begin = time.perf_counter()
+    os.sync()
+    synced = time.perf_counter() - begin
     shutil.rmtree(root / "records")
     # The command's own time, without the import of TensorFlow: "... in 3.2 s:"
     seconds = float(lines[-1].partition(" in ")[2].split()[0])
-    return peak, copying, seconds
+    return peak, copying, seconds + synced
+
+
+def _prepare(folder, state):
+    """Brings all files into the system's cache, or out of it."""
+    os.sync()
+    for path in folder.rglob("*.npy"):
+        with open(path, "rb") as file:
+            if state == "cached":
+                while file.read(2**20):
+                    pass
+            else:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _arguments():
@@ -100,8 +132,8 @@ def _arguments():
         "--videos", type=int, nargs="+", default=[2_000, 10_000]
     )
     parser.add_argument("--features", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument(
         "--layout", choices=("folders", "wtalc"), default="folders"
     )

@@ -12,12 +12,10 @@ annotations tell is checked before the first byte is written; the folder gets
 its name when it is whole. The same data give the same bytes.
 """
 
-from tfwstal import command_line, quiet_start
+from tfwstal import command_line
 
 if __name__ == "__main__":  # answers --help before the slow imports
     command_line.start("convert")
-elif __name__ == "__mp_main__":  # a worker process of this command
-    quiet_start.import_tensorflow()
 
 import dataclasses
 import pathlib
@@ -185,8 +183,7 @@ def _write(config, name, output_dir, source, videos, measured, bad):
     itemsize = 2 if config.storage_dtype == "float16" else 4
     items = [(v, measured[v.video_id].num_snippets) for v in videos]
     tasks = shards.plan(name, items, feature_dim * itemsize, config.num_shards)
-    num_bytes = sum(t for _, t in items) * feature_dim * itemsize
-    workers = shards.num_workers(config.num_workers, len(tasks), num_bytes)
+    workers = shards.num_workers(config.num_workers, len(tasks))
     try:
         with shards.staging(output_dir) as folder:
             written = shards.write_all(

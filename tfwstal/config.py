@@ -238,8 +238,8 @@ class Config(
     num_workers: int = _flag(
         0,
         ("convert", "extract", "localize"),
-        "Processes that write shards, or that decode films and compute their "
-        "flow; 0: as many as pay off.",
+        "Threads that write shards, or processes that decode films and compute "
+        "their flow; 0: as many as pay off.",
         low=0,
         high=1024,
     )

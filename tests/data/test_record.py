@@ -40,6 +40,18 @@ def test_encoding_is_always_the_same_bytes():
     )
 
 
+@pytest.mark.parametrize("length", [1, 6, 7, 31, 33, 900, 110_000])
+def test_encoding_is_that_of_protocol_buffers(length):
+    """For lengths whose sizes are written with one to four bytes."""
+    record = dataclasses.replace(
+        RECORD, features=np.ones((length, 5), np.float32)
+    )
+    encoded = record_format.encode(record)
+    example = tf.train.Example.FromString(encoded)
+    assert len(example.features.feature) == 13
+    assert example.SerializeToString(deterministic=True) == encoded
+
+
 def test_ground_truth_comes_back_to_the_microsecond():
     truth = record_format.parse_ground_truth(record_format.encode(RECORD))
     np.testing.assert_array_equal(truth["segments"], [[0.5, 1.25], [2, 2]])

@@ -1,16 +1,8 @@
 """convert, killed at any point: nothing or all is there, and it goes on."""
 
-import os
-import pathlib
-import signal
-import subprocess
-import sys
-import time
-
 import pytest
 
 from tests import interrupted
-from tests.conftest import ROOT
 from tests.tools.raw_folders import write_acmnet
 from tfrecords_tools import convert
 from tfwstal.config import Config
@@ -111,57 +103,3 @@ def test_absent_or_whole_and_then_completed(killed, expected, name, replaces):
         convert.main(Config(**flags))
     assert content(records) == whole
     assert [path.name for path in folder.iterdir()] == ["records"]
-
-
-def test_workers_end_with_the_command(tmp_path):
-    """They would wait for the next shard for ever."""
-    write_acmnet(tmp_path / "raw")
-    # The workers write their process ids, and then take their time.
-    script = tmp_path / "slow.py"
-    script.write_text(
-        "import os, pathlib, time\n"
-        "from tfrecords_tools import convert, shards\n"
-        "from tfwstal.config import Config\n"
-        "from tfwstal.method.options import to_text\n"
-        "def slow(task, folder, *rest):\n"
-        "    pid = str(os.getpid())\n"
-        f"    pathlib.Path({str(tmp_path)!r}, 'pid' + pid).touch()\n"
-        "    time.sleep(600)\n"
-        "shards.write_shard = slow\n"
-        "if __name__ == '__main__':\n"
-        f"    convert.main(Config(features_dir={str(tmp_path / 'raw')!r},\n"
-        f"        output_dir={str(tmp_path / 'records')!r},\n"
-        "        num_workers=2, num_shards=2))\n"
-    )
-    command = subprocess.Popen(
-        [sys.executable, script], env=os.environ | {"PYTHONPATH": str(ROOT)}
-    )
-    try:
-        workers = wait_for(lambda: list(tmp_path.glob("pid*")))
-    finally:
-        command.send_signal(signal.SIGKILL)
-        command.wait()
-    pids = [int(path.name.removeprefix("pid")) for path in workers]
-    try:
-        assert wait_for(lambda: not any(map(is_running, pids)), 20)
-    finally:
-        for pid in filter(is_running, pids):
-            os.kill(pid, signal.SIGKILL)
-
-
-def wait_for(condition, seconds=120):
-    """Waits until `condition()` holds; returns what it is in the end."""
-    end = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.1)
-    return found
-
-
-def is_running(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    # One that has ended and that nobody has asked for yet counts as ended.
-    state = pathlib.Path(f"/proc/{pid}/stat")
-    return not state.exists() or ") Z" not in state.read_text()

@@ -1,10 +1,9 @@
-"""Videos -> shards, in one process or several, and the folder they go into."""
+"""Videos -> shards, several at a time, and the folder they go into."""
 
 import concurrent.futures
 import contextlib
 import dataclasses
 import math
-import multiprocessing
 import os
 import pathlib
 import shutil
@@ -19,9 +18,6 @@ from tfwstal.data.folder import Shard, shard_name
 from tfwstal.errors import InputError
 
 _SHARD_BYTES = 64 * 2**20
-# Starting a worker means importing TensorFlow, 5 to 13 s; meanwhile one process
-# writes 1 to 2 GiB. Below this a second one would make things slower.
-_BYTES_PER_WORKER = 4 * 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,63 +69,59 @@ def plan(name, videos, num_bytes, num_shards):
     return tasks
 
 
-def num_workers(flag, num_shards, num_bytes):
-    """Processes to use; `flag` 0 leaves it to the amount of features."""
-    if not flag:
-        flag = min(os.cpu_count() or 1, 1 + num_bytes // _BYTES_PER_WORKER)
-    return min(flag, num_shards)
+def num_workers(flag, num_shards):
+    """Threads to use: `flag`, or two a core for 0; at most one a shard.
+
+    Of the two, one computes while the other waits for the disk.
+    """
+    return min(flag or 2 * (os.cpu_count() or 1), num_shards)
 
 
 def write_all(tasks, folder, classes, storage_dtype, workers):
     """Writes the shards.
+
+    Threads are enough: reading, hashing and writing, which take nearly all of
+    the time, run without Python's lock.
 
     Args:
         tasks: from `plan`.
         folder: existing folder to write into.
         classes: action names; class index c is classes[c - 1].
         storage_dtype: "float32" or "float16".
-        workers: processes; a worker holds one video at a time.
+        workers: threads; each holds one video at a time.
 
     Returns:
         list of (Shard, dict video id -> sha256 of its files), as `tasks`.
 
     Raises:
-        InputError: the first that a video causes.
+        InputError: the first that a video causes, in the order of `tasks`.
     """
-    arguments = (folder, classes, storage_dtype)
     total = sum(len(task.videos) for task in tasks)
+    ended = threading.Event()
+    lock = threading.Lock()
     # disable=None: no bar where nobody looks at it.
-    with tqdm(desc="convert", total=total, unit="video", disable=None) as bar:
-        if workers == 1:
-            return [write_shard(t, *arguments, bar.update) for t in tasks]
-        # Not fork: TensorFlow's threads do not survive it.
-        pool = concurrent.futures.ProcessPoolExecutor(
-            workers,
-            multiprocessing.get_context("spawn"),
-            initializer=_end_with_parent,
-        )
+    with (
+        tqdm(desc="convert", total=total, unit="video", disable=None) as bar,
+        concurrent.futures.ThreadPoolExecutor(workers) as pool,
+    ):
+
+        def on_video():
+            if ended.is_set():
+                raise concurrent.futures.CancelledError
+            with lock:
+                bar.update()
+
+        futures = [
+            pool.submit(
+                write_shard, task, folder, classes, storage_dtype, on_video
+            )
+            for task in tasks
+        ]
         try:
-            futures = [pool.submit(write_shard, t, *arguments) for t in tasks]
-            for future in concurrent.futures.as_completed(futures):
-                bar.update(future.result()[0].num_videos)
             return [future.result() for future in futures]
-        except concurrent.futures.process.BrokenProcessPool:
-            raise InputError(
-                f"a process of --num_workers={workers} was killed, probably "
-                "for want of memory; use fewer"
-            ) from None
-        finally:
+        finally:  # after an error or an interrupt the others end early
+            ended.set()
             pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent():
-    """Ends a worker when the command was killed, which cannot tell it so."""
-
-    def wait():
-        multiprocessing.parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def write_shard(task, folder, classes, storage_dtype, on_video=None):
@@ -146,8 +138,15 @@ def write_shard(task, folder, classes, storage_dtype, on_video=None):
             writer.write(record.encode(_record(video, values, index_of)))
             if on_video:
                 on_video()
+    _sync(path)
     size = path.stat().st_size
     return Shard(task.name, len(task.videos), size), digests
+
+
+def _sync(path):
+    """Waits until a file is on the disk, while other threads go on."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def _record(video, values, index_of):

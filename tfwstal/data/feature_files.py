@@ -133,6 +133,12 @@ def read_npy_header(path, file):
     Raises:
         InputError: if it is not a .npy.
     """
+    shape, _, dtype = _read_header(path, file)
+    return shape, dtype
+
+
+def _read_header(path, file):
+    """Shape, whether the first axis changes fastest, and dtype."""
     try:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
@@ -149,29 +155,33 @@ def read_npy_header(path, file):
         MemoryError,  # Python's parser, of deep nesting
     ) as error:
         raise _not_an_array(path, error) from None
-    shape, _, dtype = header
+    shape = header[0]
     if not all(type(n) is int and n >= 0 for n in shape):
         raise _not_an_array(path, f"its shape is {shape!r:.40}")
-    return shape, dtype
+    return header
 
 
 def parse_npy(path, content):
-    """The array of a .npy file's bytes; `path` is for the message.
+    """The array in a .npy file's bytes, read-only; `path` is for the message.
 
     Raises:
         InputError: if it is no whole .npy, or holds pickled objects.
     """
     try:
         file = io.BytesIO(content)
-        shape, dtype = read_npy_header(path, file)
-        # NumPy would allocate what the header states before it reads.
-        needed = file.tell() + math.prod(shape) * dtype.itemsize
-        if not dtype.hasobject and needed > len(content):
+        shape, fortran, dtype = _read_header(path, file)
+        if dtype.hasobject:
+            raise ValueError("it holds pickled objects")
+        count = math.prod(shape)
+        needed = file.tell() + count * dtype.itemsize
+        if needed > len(content):
             raise ValueError(f"{len(content)} bytes of {needed}")
-        return np.load(io.BytesIO(content), allow_pickle=False)
+        # np.load would copy the values.
+        values = np.frombuffer(content, dtype, count, file.tell())
+        return values.reshape(shape, order="F" if fortran else "C")
     except InputError:
         raise
-    except (ValueError, EOFError, MemoryError) as error:
+    except (ValueError, OverflowError) as error:
         raise _not_an_array(path, error) from None
 
 
@@ -222,9 +232,11 @@ def _stored(path, values, storage_dtype):
         raise InputError(
             f"{path}: {problem} NaN or infinite; extract the features again"
         )
+    if values.dtype == storage_dtype:
+        return values
     # A warning of overflow would only repeat the error.
     with np.errstate(over="ignore"):
-        stored = values.astype(storage_dtype, copy=False)
+        stored = values.astype(storage_dtype)
     problem = _not_finite(stored)
     if problem:
         raise InputError(

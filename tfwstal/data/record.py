@@ -99,11 +99,33 @@ def encode(record):
         SEGMENT_STRING: _bytes(s[2] for s in record.segments),
         SEGMENT_INDEX: _ints(s[3] for s in record.segments),
     }
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    # Apart from the others, which are copied once more.
-    values = example.features.feature[FEATURES].bytes_list.value
-    values.append(features.tobytes())
-    return example.SerializeToString(deterministic=True)
+    # Protocol buffers would copy the features three times, so their entry is
+    # written here. In protocol buffers' order of keys it is the second one.
+    first, others = (
+        tf.train.Features(feature=part).SerializeToString(deterministic=True)
+        for part in ({DTYPE: feature.pop(DTYPE)}, feature)
+    )
+    values = memoryview(features).cast("B")
+    value = _head(1, len(values))
+    values_list = _head(1, len(value) + len(values)) + value
+    entry = _head(1, len(FEATURES)) + FEATURES.encode()
+    entry += _head(2, len(values_list) + len(values)) + values_list
+    entry = first + _head(1, len(entry) + len(values)) + entry
+    size = len(entry) + len(values) + len(others)
+    return b"".join((_head(1, size), entry, values, others))
+
+
+def _head(number, size):
+    """Tag and size of a field of bytes, as on the wire.
+
+    https://protobuf.dev/programming-guides/encoding
+    """
+    head = bytearray([number << 3 | 2])
+    while size > 0x7F:  # seven bits a byte, the lowest first
+        head.append(size & 0x7F | 0x80)
+        size >>= 7
+    head.append(size)
+    return bytes(head)
 
 
 def parse_video(serialized, feature_dim):
