@@ -116,9 +116,13 @@ def test_the_example_in_python(tmp_path):
     assert run(tmp_path, "-c", example).strip() == expected
 
 
-def test_every_flag_exists():
+def test_every_flag_and_preset_exists():
     for flag in re.findall(r"--([a-z_]+)", TEXT):
-        assert hasattr(Config, flag) or flag == "saveonly", flag
+        assert hasattr(Config, flag) or flag in ("saveonly", "flagfile"), flag
+    presets = set(re.findall(r"`(eval_\w+\.flags)`", TEXT))
+    assert presets == {
+        path.name for path in (ROOT / "configs").glob("eval_*.flags")
+    }
 
 
 def test_the_library_needs_no_tensorflow(tmp_path):

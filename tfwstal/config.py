@@ -157,7 +157,8 @@ class Config(
         "",
         ("evaluate", "visualize"),
         "Ground truth: ActivityNet JSON, THUMOS's folder of CLASS_test.txt "
-        "files, or CSV with the columns video, start, end, label, subset.",
+        "files, CSV with the columns video, start, end, label, subset, or a "
+        "pickled table of these.",
     )
     table: str = _flag(
         "",

@@ -345,6 +345,52 @@ def test_a_table_for_each_class(pandas_modules, written):
 # === Ground truth ===
 
 
+def _truth_columns(rows):
+    """Columns of rows (video, start, end)."""
+    videos, start, end = zip(*rows, strict=True)
+    return {
+        "video-id": np.array(videos, object),
+        "t-start": np.array(start),
+        "t-end": np.array(end),
+    }
+
+
+def test_ground_truth_of_pickled_tables(written):
+    # A table per class, numbered by its place; then one table with labels.
+    tables = [
+        _truth_columns([("v", 0.0, 1.0)]),
+        _truth_columns([("w", 2.0, 3.0), ("v", 4.0, 5.0)]),
+    ]
+    names = {0: "Dive", 1: "Jump"}
+    joined = _truth_columns([("v", 0.0, 1.0), ("w", 2.0, 3.0), ("v", 4.0, 5.0)])
+    joined["label"] = np.array([0, 1, 1])
+    for content in (tables, joined):
+        path = written(pickle.dumps(content))
+        videos, bad = formats.read_ground_truth(path, "val", classes=names)
+        assert not bad
+        assert {
+            video: [(s.label, s.start, s.end) for s in found.segments]
+            for video, found in videos.items()
+        } == {
+            "v": [("Dive", 0.0, 1.0), ("Jump", 4.0, 5.0)],
+            "w": [("Jump", 2.0, 3.0)],
+        }
+        assert {video.subset for video in videos.values()} == {"val"}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ([{"video-id": ["v"], "t-start": [0.0]}], "no column end"),
+        ([_truth_columns([("v", 0.0, 1.0)])], "name them with --classes"),
+        (3, "holds neither columns nor videos"),
+    ],
+)
+def test_bad_pickled_ground_truth_is_told(written, content, message):
+    with pytest.raises(InputError, match=message):
+        formats.read_ground_truth(written(pickle.dumps(content)), "val")
+
+
 def test_ground_truth_of_text_files_and_csv(tmp_path):
     segments = {
         ("Jump", "test"): [("u", 0.0, 10.5), ("w", 5.0, 9.0)],

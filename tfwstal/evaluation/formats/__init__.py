@@ -2,17 +2,20 @@
 
 Detections: ActivityNet JSON, with or without "results"; the THUMOS kit's text;
 CSV; pickles of ActionFormer, of OpenTAD and of pandas tables. Ground truth:
-ActivityNet JSON, THUMOS's folder of text files, CSV. docs/evaluation.md shows
-an example of each. Reading executes nothing that a file asks for.
+ActivityNet JSON, THUMOS's folder of text files, CSV, pickled tables.
+docs/evaluation.md shows an example of each. Reading executes nothing that a
+file asks for.
 """
 
 import os
 
-from tfwstal import files
 from tfwstal.data import activitynet
 from tfwstal.errors import InputError
-from tfwstal.evaluation.formats import json_files, pickles, texts
+from tfwstal.evaluation.formats import databases, json_files, pickles, texts
+from tfwstal.evaluation.formats.class_names import name_of, read_classes
 from tfwstal.evaluation.formats.problem import Problem
+
+__all__ = ["FORMATS", "read_classes", "read_detections", "read_ground_truth"]
 
 FORMATS = ("auto", "json", "thumos", "csv", "pickle")
 _READERS = {
@@ -42,13 +45,7 @@ def read_detections(path, file_format="auto", classes=None, label=None):
         InputError: if the file cannot be read; names the format, and whether
             it was given or found.
     """
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be read ({error.strerror}); check the path"
-        ) from None
+    content = _content(path)
     chosen = _find(content) if file_format == "auto" else file_format
     try:
         section = _READERS[chosen](content)
@@ -67,11 +64,12 @@ def read_detections(path, file_format="auto", classes=None, label=None):
 
 
 def read_ground_truth(path, subset, bad_segments="error", classes=None):
-    """Reads ground truth: ActivityNet JSON, THUMOS's text folder or CSV.
+    """Reads ground truth: ActivityNet JSON, THUMOS's folder, CSV or a pickle.
 
     Args:
         path: a file, or a folder of CLASS_test.txt or CLASS_val.txt.
-        subset: the subset of the videos of a CSV file without that column.
+        subset: the subset of the videos of a pickle, or of CSV without that
+            column.
         bad_segments: as for `activitynet.read_ground_truth`.
         classes: dict from number to class name, or None.
 
@@ -79,36 +77,29 @@ def read_ground_truth(path, subset, bad_segments="error", classes=None):
         as `activitynet.read_ground_truth`.
     """
     if os.path.isdir(path):
-        database = texts.thumos_database(path)
+        database = databases.thumos_database(path)
     elif str(path).lower().endswith(".csv"):
-        database = texts.csv_database(path, subset, classes)
+        database = databases.csv_database(path, subset, classes)
+    elif _is_pickle(content := _content(path)):
+        database = databases.pickle_database(path, content, subset, classes)
     else:
         return activitynet.read_ground_truth(path, bad_segments)
     return activitynet.parse_database(path, database, bad_segments)
 
 
-def read_classes(path):
-    """Reads a class list: one NAME per line from 0 on, or NUMBER NAME.
-
-    Returns:
-        dict from int to name.
-
-    Raises:
-        InputError: if the file cannot be read, or repeats a number.
-    """
-    lines = [line for _, line in files.numbered_lines(path)]
-    pairs = [line.split(maxsplit=1) for line in lines]
-    if all(len(pair) == 2 and pair[0].isdecimal() for pair in pairs):
-        numbered = [(int(number), name) for number, name in pairs]
-    else:
-        numbered = list(enumerate(lines))
-    classes = dict(numbered)
-    if len(classes) != len(numbered) or not classes:
+def _content(path):
+    """The bytes of a file."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
         raise InputError(
-            f"{path}: is empty or repeats a number; write one NAME per line, "
-            "or NUMBER NAME"
-        )
-    return classes
+            f"{path}: cannot be read ({error.strerror}); check the path"
+        ) from None
+
+
+def _is_pickle(content):
+    return content[:1] == b"\x80"  # of protocol 2 or later
 
 
 def _find(content):
@@ -116,7 +107,7 @@ def _find(content):
     start = content.lstrip()[:1000]
     if start[:1] in (b"{", b"["):
         return "json"
-    if content[:1] == b"\x80":
+    if _is_pickle(content):
         return "pickle"
     first = start.splitlines()[0] if start else b""
     return "csv" if b"," in first else "thumos"
@@ -131,7 +122,7 @@ def _named(section, classes):
     return _relabelled(
         section,
         lambda entry: (
-            entry | {"label": _name(entry["label"], classes)}
+            entry | {"label": name_of(entry["label"], classes)}
             if "label" in entry
             else entry
         ),
@@ -154,21 +145,3 @@ def _relabelled(section, change):
             for entry in entries
         ]
     return changed
-
-
-def _name(label, classes):
-    number = None
-    if isinstance(label, (int, float)) and label == int(label):
-        number = int(label)
-    elif isinstance(label, str) and label.isdecimal():
-        number = int(label)
-    if number is None or (classes is None and isinstance(label, str)):
-        return label
-    if classes is None:
-        raise Problem(
-            f"its classes are numbers, such as {label}; name them with "
-            "--classes, a file of one NAME or NUMBER NAME per line"
-        )
-    if number not in classes:
-        raise Problem(f"class {label} is not in --classes")
-    return classes[number]

@@ -12,6 +12,7 @@ each, as AutoLoc writes them.
 """
 
 import io
+import itertools
 import math
 import pickle
 import re
@@ -72,7 +73,7 @@ class _Reader(pickle.Unpickler):
 
 
 def read(content):
-    """Reads a pickle.
+    """Reads detections from a pickle.
 
     Args:
         content: bytes.
@@ -83,9 +84,37 @@ def read(content):
     Raises:
         Problem: for anything else.
     """
+    found = _load(content)
+    if isinstance(found, dict) and isinstance(found.get("results"), dict):
+        found = found["results"]
+    if isinstance(found, dict) and not texts.columns_of(found):
+        if all(isinstance(entries, list) for entries in found.values()):
+            return found
+    return texts.by_video(_rows(found, texts.NAMES))
+
+
+def read_rows(content, names):
+    """Reads the rows of a pickled table, or of a list of one per class.
+
+    Args:
+        content: bytes.
+        names: columns to read, of `texts.NAMES`.
+
+    Returns:
+        iterable of tuples in the order of `names`, not checked. In a list of
+        tables without labels, the place of a table is the label.
+
+    Raises:
+        Problem: for anything else.
+    """
+    return _rows(_load(content), names)
+
+
+def _load(content):
+    """The lists, dicts, text and numbers of a pickle."""
     try:
         # Python 2's text stays bytes, since its arrays are text too.
-        found = _plain(_Reader(io.BytesIO(content), encoding="bytes").load())
+        return _plain(_Reader(io.BytesIO(content), encoding="bytes").load())
     except Problem:
         raise
     except (
@@ -96,22 +125,23 @@ def read(content):
         raise Problem(
             f"its pickle is damaged or of another kind ({error!s:.80})"
         ) from None
-    if isinstance(found, list):  # a table per class
-        tables = enumerate(found)
-        return texts.by_video(row for c, t in tables for row in _rows(t, c))
-    if isinstance(found, dict) and isinstance(found.get("results"), dict):
-        found = found["results"]
-    if isinstance(found, dict) and not texts.columns_of(found):
-        if all(isinstance(entries, list) for entries in found.values()):
-            return found
-    return texts.by_video(_rows(found))
 
 
-def _rows(columns, label=None):
-    """Rows (video, start, end, label, score) of a dict of columns.
+def _rows(found, names):
+    """Rows of a table, or of a list of tables, one per class."""
+    if not isinstance(found, list):
+        return _rows_of_table(found, names)
+    return itertools.chain.from_iterable(
+        _rows_of_table(table, names, label) for label, table in enumerate(found)
+    )
+
+
+def _rows_of_table(columns, names, label=None):
+    """Rows of a dict of columns.
 
     Args:
         columns: dict name -> list.
+        names: columns to read, of `texts.NAMES`.
         label: class of all rows, if there is no such column.
 
     Raises:
@@ -123,10 +153,10 @@ def _rows(columns, label=None):
     lists = {name: columns[keys[place]] for name, place in places.items()}
     if label is not None and "video" in lists:
         lists.setdefault("label", [label] * len(lists["video"]))
-    missing = ", ".join(name for name in texts.NAMES if name not in lists)
+    missing = ", ".join(name for name in names if name not in lists)
     if missing:
         raise Problem(f"its pickle has no column {missing}")
-    lists = [lists[name] for name in texts.NAMES]
+    lists = [lists[name] for name in names]
     if len({len(each) for each in lists}) > 1:
         raise Problem("the columns of its pickle differ in length")
     return zip(*lists, strict=True)

@@ -1,11 +1,9 @@
-"""Text formats: the THUMOS kit's lines and folders, and CSV."""
+"""Detections in text: lines of the THUMOS kit, and CSV."""
 
 import csv
 import io
-import pathlib
 import re
 
-from tfwstal.errors import InputError
 from tfwstal.evaluation.formats.problem import Problem
 
 # Names that files give to a column, without case, "-" and "_".
@@ -16,7 +14,6 @@ NAMES = {
     "label": ("label", "class", "cls", "labp", "labg", "category"),
     "score": ("score", "scores", "conf", "confidence", "scop", "prob"),
 }
-_SUBSETS = {"test": "test", "val": "validation"}
 _VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm")
 
 
@@ -98,100 +95,6 @@ def read_csv(content):
         cells = {name: row[place].strip() for name, place in places.items()}
         found.append(_row(number, *(cells[name] for name in NAMES)))
     return by_video(found)
-
-
-def thumos_database(folder):
-    """Reads THUMOS's ground truth: CLASS_test.txt, lines VIDEO START END.
-
-    Args:
-        folder: holds one file per class; Ambiguous_test.txt is a class
-            "Ambiguous".
-
-    Returns:
-        dict video id -> {"subset", "annotations"}, as for
-        `activitynet.parse_database`.
-
-    Raises:
-        InputError: if no such file is there, or a line has another form.
-    """
-    database = {}
-    for path in sorted(pathlib.Path(folder).rglob("*.txt")):
-        match = re.fullmatch(r"(\w+?)_(test|val)", path.stem)
-        if not match:
-            continue
-        label, subset = match[1], _SUBSETS[match[2]]
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if not line.strip():
-                continue
-            parts = line.split()
-            try:
-                video, start, end = parts[0], float(parts[1]), float(parts[2])
-            except (ValueError, IndexError):
-                raise InputError(
-                    f"{path}: line {number}: {line[:60]!r} is not VIDEO START "
-                    "END; correct the file"
-                ) from None
-            _annotate(database, video, subset, label, start, end)
-    if not database:
-        raise InputError(
-            f"{folder}: has no files CLASS_test.txt or CLASS_val.txt; give "
-            "THUMOS's folder of annotations"
-        )
-    return database
-
-
-def csv_database(path, subset, classes):
-    """Reads ground truth from CSV: video, start, end, label, if any subset.
-
-    Args:
-        path: the file, with a header.
-        subset: of all videos, if there is no such column.
-        classes: dict from number to class name, or None.
-
-    Returns, raises:
-        as `thumos_database`.
-    """
-    try:
-        text = pathlib.Path(path).read_text("utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read ({error}); check the path"
-        ) from None
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    heads = rows[0] if rows else []
-    places = columns_of(heads)
-    needed = ("video", "start", "end", "label")
-    missing = [name for name in needed if name not in places]
-    if missing:
-        raise InputError(
-            f"{path}: its header has no column {', '.join(missing)}; name the "
-            "columns video, start, end, label and, if needed, subset"
-        )
-    of_subset = heads.index("subset") if "subset" in heads else None
-    database = {}
-    for number, row in enumerate(rows[1:], 2):
-        if not any(row):
-            continue
-        try:
-            video, start, end, label = (
-                row[places[name]].strip() for name in needed
-            )
-            start, end = float(start), float(end)
-            name = subset if of_subset is None else row[of_subset].strip()
-        except (ValueError, IndexError):
-            raise InputError(
-                f"{path}: line {number}: has no two times in seconds; correct "
-                "the file"
-            ) from None
-        if classes and label.isdecimal():
-            label = classes.get(int(label), label)
-        _annotate(database, video, name, label, start, end)
-    return database
-
-
-def _annotate(database, video, subset, label, start, end):
-    entry = database.setdefault(video, {"subset": subset, "annotations": []})
-    entry["annotations"].append({"label": label, "segment": [start, end]})
 
 
 def _row(number, video, start, end, label, score):
