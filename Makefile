@@ -92,7 +92,12 @@ demo-film: $(VENV)/installed
 	    --detections=demo-film/detections.json
 	$(RUN) tfwstal.localize --run_dir=demo-film/run $(WEIGHTS) \
 	    --video=demo-film/films/film_08.mp4
+	$(RUN) tfwstal.visualize --ground_truth=demo-film/gt.json \
+	    --detections=demo-film/detections.json --run_dir=demo-film/run \
+	    --data_dir=demo-film/records --films=demo-film/films \
+	    --html=demo-film/report.html
 	@echo
+	@echo "Open demo-film/report.html in a browser: it plays the segments."
 	@echo "I3D had random weights: this proves the way from films to"
 	@echo "segments, and nothing of how good they are with published ones."
 	@echo "docs/extraction.md says where those are."

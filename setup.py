@@ -32,7 +32,7 @@ setup(
     # installed; `--flagfile=configs/x.flags` finds them in either place.
     package_dir={"tfwstal.configs": "configs"},
     package_data={
-        "tfwstal.plotting": ["html_report.html"],
+        "tfwstal.plotting": ["html_report.*"],
         "tfwstal.configs": ["*.flags", "ablations/*.flags"],
     },
     # An editable install is a path. The default, an import hook, loses to a

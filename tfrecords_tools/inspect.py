@@ -15,16 +15,12 @@ from tfwstal import command_line
 if __name__ == "__main__":  # answers --help before the slow imports
     command_line.start("inspect")
 
-import pathlib
-
 from tqdm import tqdm
 
 from tfrecords_tools.inspection import measure, picture, record, text, videos
 from tfwstal import files
 from tfwstal.errors import InputError
-from tfwstal.plotting import timeline
-
-_PICTURES = (".png", ".svg")
+from tfwstal.plotting import figures
 
 
 def main(config):
@@ -36,10 +32,8 @@ def main(config):
             )
         print(record.describe(videos.find(config), config.record))
         return
-    if config.picture and not config.picture.lower().endswith(_PICTURES):
-        raise InputError(
-            f"--picture={config.picture} must end in {' or '.join(_PICTURES)}"
-        )
+    if config.picture:
+        figures.check_picture(config.picture)
     collection = videos.find(config)
     files.check_outputs(
         {"report": config.report, "picture": config.picture},
@@ -64,7 +58,7 @@ def main(config):
         files.write_json(config.report, report, indent=1)
         print(f"report: {config.report}")
     if config.picture:
-        timeline.save(picture.draw(report), pathlib.Path(config.picture))
+        command_line.warn(figures.save(picture.draw(report), config.picture))
         print(f"picture: {config.picture}")
 
 

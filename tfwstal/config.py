@@ -185,6 +185,18 @@ class Config(
         ("visualize",),
         "HTML page to write, of all videos, in the place of --picture.",
     )
+    film: str = _flag(
+        "",
+        ("visualize",),
+        "Film of --video, or its folder of pictures (img_00001.jpg); its "
+        "frames are drawn along the time axis.",
+    )
+    films: str = _flag(
+        "",
+        ("visualize",),
+        "Films for --html, each named after its video: a folder, or a .txt "
+        "with one path per line. The page shows their frames and plays them.",
+    )
     record: str = _flag(
         "", ("inspect",), "Id of one video, whose record is printed."
     )
@@ -214,7 +226,7 @@ class Config(
     fps: float = _flag(
         25.0,
         ("convert", "synthesize", "localize", "export", "evaluate", "inspect")
-        + ("extract",),
+        + ("extract", "visualize"),
         "Frame rate the features were extracted at, in frames per second. "
         "Extract converts films to it by time.",
         low=1e-3,
@@ -223,7 +235,7 @@ class Config(
     frames_per_snippet: int = _flag(
         16,
         ("convert", "synthesize", "localize", "export", "evaluate", "inspect")
-        + ("extract",),
+        + ("extract", "visualize"),
         "Frames from one snippet's start to the next one's.",
         low=1,
         high=1_000_000,

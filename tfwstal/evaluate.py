@@ -95,9 +95,10 @@ def _analyse(config, inputs):
     if config.analysis:
         print(f"\n{error_analysis.format_tables(diagnosis)}")
     if config.picture:
-        from tfwstal.plotting import errors, timeline  # matplotlib is slow
+        from tfwstal.plotting import errors, figures  # matplotlib is slow
 
-        timeline.save(errors.draw(diagnosis), pathlib.Path(config.picture))
+        figure = errors.draw(diagnosis)
+        command_line.warn(figures.save(figure, config.picture))
         print(f"\nPicture: {config.picture}")
     return error_analysis.report_of(diagnosis)
 

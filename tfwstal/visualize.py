@@ -2,12 +2,15 @@ r"""COMMAND: draws videos on a time axis, as in the paper's Figure 3.
 
     python -m tfwstal.visualize --ground_truth=gt.json \
         --detections=detections.json --run_dir=runs/a --data_dir=records \
-        --video=video_test_0000004 --picture=video.svg
+        --video=video_test_0000004 --film=clip.mp4 --picture=video.svg
+    python -m tfwstal.visualize --ground_truth=gt.json \
+        --detections=detections.json --films=my_films --html=report.html
 
-Each source adds rows: the ground truth, the detections, and the attentions and
-activations that the model of a run computes from the video's record. With
---html=report.html instead of --video and --picture, one page shows all videos,
-with the tables of `evaluate` if both files are given.
+Each source adds rows: frames of the film, the ground truth, the detections,
+and the attentions and activations that the model of a run computes from the
+records. The first form draws one video. The second writes one HTML page of all
+videos, which plays their films, with the tables of `evaluate` if the ground
+truth and the detections are given.
 """
 
 from tfwstal import command_line
@@ -15,169 +18,110 @@ from tfwstal import command_line
 if __name__ == "__main__":  # answers --help before the slow imports
     command_line.start("visualize")
 
-import pathlib
+import os
 
-import tqdm
-
-from tfwstal import files, inference
-from tfwstal.data import batches, folder
+from tfwstal import files
+from tfwstal.data import folder
 from tfwstal.errors import InputError
-from tfwstal.evaluation import (
-    average_precision,
-    detection_checks,
-    formats,
-    scoring,
-    tables,
-)
+from tfwstal.evaluation import formats, scoring
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.evaluation.words import counted
-from tfwstal.plotting import html_report, timeline, video_rows
+from tfwstal.plotting import figures, html_report, timeline
+from tfwstal.plotting.video_rows import VideoRows
 from tfwstal.training import run_folder
+
+# Heights of the film's frames, in pixels; a figure has 150 per inch.
+_PICTURE_STRIP, _PAGE_STRIP = 108, 72
 
 
 def main(config):
     """Draws what the Config asks for; see the module."""
     if config.html:
         write_page(config)
-        return
+    else:
+        write_picture(config)
+
+
+def write_picture(config):
+    """Writes --picture, a figure of --video."""
     config.require("video", "picture")
-    path = pathlib.Path(config.picture)
-    if path.suffix.lower() not in (".png", ".svg"):
-        raise InputError(f"--picture={path} must end in .png or .svg")
+    if config.films:
+        raise InputError("--films is for --html; give --film for one video")
+    figures.check_picture(config.picture)
     _check_output("picture", config)
-    timeline.save(timeline.draw(config.video, read_rows(config)), path)
-    print(f"{config.video}: {path}")
+    videos = read_sources(config, config.video)
+    if config.film:
+        videos.add_film(config.film, config.fps, _PICTURE_STRIP)
+    figure = timeline.draw(config.video, videos.of_one())
+    command_line.warn(figures.save(figure, config.picture))
+    print(f"{config.video}: {config.picture}")
 
 
 def write_page(config):
     """Writes --html, a page of all videos of the sources."""
-    for name in ("video", "picture"):
+    for name in ("video", "picture", "film"):
         if getattr(config, name):
             raise InputError(
                 f"--html shows all videos, --{name} one; drop one of the two"
             )
     _check_output("html", config)
-    truths = read_truths(config) if config.ground_truth else {}
-    found = read_found(config) if config.detections else None
-    curves = read_curves(config) if config.run_dir else {}
-    videos = video_rows.all_rows(truths, found, curves)
-    facts, result, averages = "", None, None
-    if config.ground_truth and config.detections:
-        options = config.group(EvaluationOptions)
-        (inputs,) = scoring.read(
-            config.ground_truth,
-            [config.detections],
-            options,
-            bad_segments=config.bad_segments,
-            snippet=(config.frames_per_snippet, config.fps),
-            file_format=config.format,
-            classes=config.classes,
-        )
-        result, facts = scoring.score(inputs, options), inputs.facts
-        facts = tables.format_facts(facts)
-        averages = average_precision.averages(
-            result.mean_ap, result.thresholds, config.averages
-        )
-    source = config.detections or config.ground_truth or config.run_dir
-    page = html_report.render(source, videos, facts, result, averages)
+    videos = read_sources(config)
+    if config.films:
+        failed = videos.add_films(config.films, config.fps, _PAGE_STRIP)
+        command_line.warn(html_report.film_remark(videos.films, failed))
+    page = html_report.render(
+        config.detections or config.ground_truth or config.run_dir,
+        videos.of_all(),
+        _evaluate(config),
+        os.path.dirname(os.path.abspath(config.html)),
+    )
     files.write(config.html, page)
-    print(f"{counted(len(videos), 'video')}: {config.html}")
+    films = f", {counted(len(videos.films), 'film')}" if config.films else ""
+    print(
+        f"{counted(len(videos.of_all()), 'video')}{films}: {config.html} "
+        f"({len(page.encode()) / 1e6:.1f} MB)"
+    )
 
 
-def read_rows(config):
-    """The rows of --video from all sources: a list of Bars and Curves.
-
-    Raises:
-        InputError: if a source lacks the video, or there is nothing to draw.
-            A detections file may lack a video that another source has.
-    """
-    rows, video = [], config.video
+def read_sources(config, video=""):
+    """VideoRows of all sources but films, of one video or of all."""
+    videos = VideoRows(video)
+    classes = formats.read_classes(config.classes) if config.classes else None
     if config.ground_truth:
-        truths = read_truths(config)
-        where = f"subset {config.subset!r} of {config.ground_truth}"
-        video_rows.require_video(video, truths, where)
-        rows.append(truths[video])
-    if config.detections:
-        found = read_found(config)
-        if not (config.ground_truth or config.run_dir):
-            video_rows.require_video(video, found, config.detections)
-        rows.append(timeline.strongest(found.get(video, ())))
-    if config.run_dir:
-        rows += read_curves(config, video)[video]
-    video_rows.require_content(video, rows)
-    return rows
-
-
-def read_truths(config):
-    """The ground truth of each video of --subset: dict video id -> Bars."""
-    videos, bad = formats.read_ground_truth(
-        config.ground_truth,
-        config.subset,
-        config.bad_segments,
-        _classes(config),
-    )
-    subset = config.subset.casefold()
-    truths = video_rows.truth_bars(
-        {n: v for n, v in videos.items() if v.subset.casefold() == subset}
-    )
-    for each in bad:
-        if each.video_id in ((config.video,) if config.video else truths):
-            print(f"{each}: {'kept' if each.kept else 'left out'}")
-    return truths
-
-
-def read_found(config):
-    """The detections: dict video id -> list, as `evaluate` counts them."""
-    found = formats.read_detections(
-        config.detections, config.format, _classes(config)
-    )
-    return detection_checks.mend_reversed(
-        config.detections, found, config.bad_detections
-    )[0]
-
-
-def _classes(config):
-    return formats.read_classes(config.classes) if config.classes else None
-
-
-def read_curves(config, only=""):
-    """Curves of the records of --split: dict video id -> list of Curves.
-
-    Args:
-        config: the Config.
-        only: the id of one video, or "" for all.
-
-    Raises:
-        InputError: if no record has that id.
-    """
-    config.require("data_dir")
-    info = folder.read(config.data_dir)
-    model, classes = run_folder.load(config.run_dir)
-    run_folder.check_match(model, classes, info, config.data_dir)
-    names, curves = [], {}
-    with batches.readable(config.data_dir):
-        for video in tqdm.tqdm(
-            batches.whole_videos(info, config.data_dir, config.split),
-            total=info.num_videos(config.split),
-            desc="curves",
-            unit="video",
-            disable=True if only else None,
+        for each in videos.add_truths(
+            config.ground_truth, config.subset, config.bad_segments, classes
         ):
-            names.append(video["video_id"].numpy().decode())
-            if only in ("", names[-1]):
-                curves[names[-1]] = timeline.curves(
-                    inference.outputs_alone(model, video["features"]),
-                    model.options.branches,
-                    classes,
-                    config.alpha,
-                    float(video["seconds_per_snippet"]),
-                )
-                if only:
-                    return curves
-    if only:
-        where = f"split {config.split!r} of {config.data_dir}"
-        video_rows.require_video(only, names, where)
-    return curves
+            print(f"{each}: {'kept' if each.kept else 'left out'}")
+    if config.run_dir:
+        config.require("data_dir")
+        info = folder.read(config.data_dir)
+        model, actions = run_folder.load(config.run_dir)
+        run_folder.check_match(model, actions, info, config.data_dir)
+        videos.add_curves(
+            model, actions, info, config.data_dir, config.split, config.alpha
+        )
+    if config.detections:
+        videos.add_detections(
+            config.detections, config.format, config.bad_detections, classes
+        )
+    return videos
+
+
+def _evaluate(config):
+    """What `evaluate` finds, or None if a file is missing."""
+    if not (config.ground_truth and config.detections):
+        return None
+    options = config.group(EvaluationOptions)
+    (inputs,) = scoring.read(
+        config.ground_truth,
+        [config.detections],
+        options,
+        bad_segments=config.bad_segments,
+        snippet=(config.frames_per_snippet, config.fps),
+        file_format=config.format,
+        classes=config.classes,
+    )
+    return html_report.Evaluation.of(inputs, options)
 
 
 def _check_output(flag, config):
@@ -186,6 +130,7 @@ def _check_output(flag, config):
         [
             config.ground_truth,
             config.detections,
+            config.film,
             *folder.files_of(config.data_dir),
             *run_folder.files_of(config.run_dir),
         ],

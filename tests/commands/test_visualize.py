@@ -11,8 +11,8 @@ from tfwstal import visualize
 from tfwstal.config import Config
 from tfwstal.data.annotations import Segment
 from tfwstal.errors import InputError
-from tfwstal.plotting import timeline
-from tfwstal.plotting.timeline import Bars, Curves
+from tfwstal.plotting import figures, rows, timeline
+from tfwstal.plotting.rows import Bars, Curves
 from tfwstal.training import run_folder
 
 _TRUTH = [("a", 0.0, 6.4), ("b", 3.0, 3.0), ("a", 12.0, 15.5)]
@@ -63,6 +63,10 @@ def truth_only(config):
     )
 
 
+def _rows(config):
+    return visualize.read_sources(config, config.video).of_one()
+
+
 def _refused(config):
     with pytest.raises(InputError) as caught:
         visualize.main(config)
@@ -83,8 +87,8 @@ def test_writes_a_png_that_is_not_blank(config, tmp_path, capsys):
 
 
 def test_draws_every_segment_and_curve_of_its_sources(config):
-    rows = visualize.read_rows(config(alpha=0.0))
-    figure = timeline.draw("test_33", rows)
+    drawn = _rows(config(alpha=0.0))
+    figure = timeline.draw("test_33", drawn)
     truth, found, attention, activation = figure.axes
     assert len(truth.patches) == len(_TRUTH)
     assert len(found.patches) == 2  # 0.1 is too little of 0.8
@@ -117,17 +121,15 @@ def test_a_class_has_one_colour_in_all_rows():
 
 
 def test_no_class_has_a_colour_like_an_attentions():
-    for attention in timeline.ATTENTIONS.values():
-        for colour in timeline.COLOURS:
+    for attention in rows.ATTENTIONS.values():
+        for colour in rows.COLOURS:
             distance = np.linalg.norm(np.subtract(attention, colour))
             assert distance > 0.2, (attention, colour)
 
 
 def test_curves_are_those_of_the_model(config):
     model = random_model()
-    attention, activation = visualize.read_curves(config(alpha=0.0), "test_33")[
-        "test_33"
-    ]
+    attention, activation = _rows(config(alpha=0.0))[-2:]
     assert attention.values.shape == (33, 3)
     np.testing.assert_allclose(attention.values.sum(axis=1), 1.0, rtol=1e-5)
     assert attention.seconds_per_snippet == pytest.approx(0.64)
@@ -136,15 +138,16 @@ def test_curves_are_those_of_the_model(config):
 
 
 def test_only_the_best_class_where_none_reaches_alpha(config):
-    every = visualize.read_curves(config(alpha=0.0), "test_33")["test_33"][1]
-    best = visualize.read_curves(config(alpha=1.0), "test_33")["test_33"][1]
+    every = _rows(config(alpha=0.0))[-1]
+    best = _rows(config(alpha=1.0))[-1]
     assert best.names == every.names[:1]
 
 
 def test_a_run_without_mil_branch_has_no_activation(config, tmp_path):
     run_folder.save_model(random_model(branches="attention"), tmp_path / "run")
-    (attention,) = visualize.read_curves(config(), "test_33")["test_33"]
+    *_, detections, attention = _rows(config())
     assert attention.title == "Attention"
+    assert isinstance(detections, Bars)
 
 
 def _scored(label, *scores):
@@ -156,31 +159,47 @@ def _scored(label, *scores):
 
 def test_strongest_keeps_the_best_of_each_class():
     detections = _scored("a", *np.linspace(0.5, 0.9, 15)) + _scored("b", 1, 0.2)
-    bars = timeline.strongest(detections)
+    bars = rows.strongest(detections)
     labels = [segment.label for segment in bars.segments]
-    assert labels == ["b"] + ["a"] * timeline.TOP_K
+    assert labels == ["b"] + ["a"] * rows.TOP_K
     assert bars.intensities[:2] == pytest.approx((1.0, 0.9))
-    assert "11 of 17" in bars.title
-    assert "0.30" in bars.title
+    # 0.2 is less than 30 % of 1.0; "a" has 15 that are not.
+    assert bars.title == (
+        "Detections: 11 of 17, score at least 0.30, best 10 of each class; "
+        "paler = lower score, highest 1.00"
+    )
+
+
+def test_the_title_names_only_the_rules_that_left_some_out():
+    def start(detections):
+        return rows.strongest(detections).title.partition(";")[0]
+
+    assert start(_scored("a", *[0.5] * 10)) == "Detections: all 10"
+    assert start(_scored("a", 1.0, 0.1)) == (
+        "Detections: 1 of 2, score at least 0.30"
+    )
+    assert start(_scored("a", *[0.5] * 11)) == (
+        "Detections: 10 of 11, best 10 of each class"
+    )
 
 
 @pytest.mark.parametrize("scores", [(-0.1, -0.2), (0.0, -0.2)])
 def test_strongest_where_no_score_is_positive(scores):
-    bars = timeline.strongest(_scored("a", *scores))
+    bars = rows.strongest(_scored("a", *scores))
     assert bars.segments == (Segment("a", 0, 1.0),)
     assert bars.intensities == (1.0,)
 
 
 def test_a_video_without_detections_has_an_empty_row(config):
-    rows = visualize.read_rows(config(video="test_5", ground_truth=""))
-    assert rows[0] == Bars("Detections: none", (), ())
-    assert not timeline.draw("test_5", rows).axes[0].patches
+    drawn = _rows(config(video="test_5", ground_truth=""))
+    assert drawn[0] == Bars("Detections: none", (), ())
+    assert not timeline.draw("test_5", drawn).axes[0].patches
 
 
 def test_names_are_no_formulas(tmp_path):
     bars = Bars("Row", (Segment("_$x^", 0.0, 1.0),), (1.0,))
     curves = Curves("Row $y^$", np.ones((2, 1)), ("_$x^",), 0.5)
-    timeline.save(
+    figures.save(
         timeline.draw("a_$z^$", [bars, curves]), tmp_path / "picture.svg"
     )
 

@@ -3,14 +3,11 @@
 import base64
 import html.parser
 import json
-import re
-import shutil
-import subprocess
-import urllib.parse
 
 import numpy as np
 import pytest
 
+from tests.plotting import chromium
 from tfwstal import evaluate, visualize
 from tfwstal.config import Config
 from tfwstal.data.annotations import Segment
@@ -20,8 +17,8 @@ from tfwstal.evaluation.average_precision import (
     Instances,
     mean_average_precision,
 )
-from tfwstal.plotting import html_report, timeline
-from tfwstal.plotting.timeline import Bars, Curves
+from tfwstal.plotting import html_report, rows
+from tfwstal.plotting.rows import Bars, Curves
 
 _NAME = '</script><b>"it\'s" & <!-- $title'
 _LABEL = "<i>jump</i> & 'run' \\ |"
@@ -34,13 +31,13 @@ def _videos(count=3):
     videos = {
         _NAME: [
             Bars("Ground truth", truth, (1.0, 1.0)),
-            timeline.strongest(
+            rows.strongest(
                 [
                     {"label": _LABEL, "score": 0.5, "segment": [1.5, 4.0]},
                     {"label": "b", "score": 0.25, "segment": [0.0, 8.0]},
                 ]
             ),
-            Curves("A", rng.random((10, 3)), tuple(timeline.ATTENTIONS), 0.64),
+            Curves("A", rng.random((10, 3)), tuple(rows.ATTENTIONS), 0.64),
             Curves("Z", rng.random((10, 2)), (_LABEL, "c"), 0.64),
         ]
     }
@@ -50,10 +47,11 @@ def _videos(count=3):
     return videos
 
 
-def _result():
+def _evaluation(facts="f", averages=()):
     truth = Instances(["v", "v"], [_LABEL, "b"], [(0, 4), (6, 9)])
     found = Detections(["v"], [_LABEL], [(0, 4)], [0.9])
-    return mean_average_precision(truth, found, (0.3, 0.5))
+    result = mean_average_precision(truth, found, (0.3, 0.5))
+    return html_report.Evaluation(facts, result, dict(averages))
 
 
 class _Page(html.parser.HTMLParser):
@@ -111,7 +109,7 @@ def test_it_holds_the_rows_of_each_video():
 
 
 def test_it_refers_to_nothing_outside():
-    page = _Page(html_report.render("T", _videos(), "f", _result()))
+    page = _Page(html_report.render("T", _videos(), _evaluation()))
     tags = {tag for tag, _ in page.elements}
     assert tags.isdisjoint({"link", "img", "iframe", "object", "base"})
     for _, attributes in page.elements:
@@ -122,7 +120,7 @@ def test_it_refers_to_nothing_outside():
 
 
 def test_names_are_text_and_links_lead_to_their_videos():
-    page = _Page(html_report.render(_NAME, _videos(), _NAME, _result()))
+    page = _Page(html_report.render(_NAME, _videos(), _evaluation(_NAME)))
     for tag in ("title", "h1", "pre", "a", "h3"):
         assert (tag, _NAME) in page.texts
     assert ("td", _LABEL) in page.texts
@@ -135,8 +133,8 @@ def test_names_are_text_and_links_lead_to_their_videos():
 
 
 def test_tables_are_those_of_the_result():
-    result = _result()
-    page = _Page(html_report.render("T", {}, "", result, {"0.1:0.5": 0.25}))
+    evaluation = _evaluation(averages={"0.1:0.5": 0.25})
+    page = _Page(html_report.render("T", {}, evaluation))
     cells = [text for tag, text in page.texts if tag == "td"]
     assert cells[:4] == ["0.3", "50.00", "0.5", "50.00"]
     assert cells[4:6] == ["0.1:0.5", "25.00"]
@@ -226,14 +224,11 @@ def test_overwrites_only_if_told(flags, tmp_path):
 
 # === In a browser ===
 
-# Appended to a page: measures what was drawn, and tries the filters.
+# Measures what was drawn, and tries the filters.
 _PROBE = """
-<script>
-(function probe() {
-  if (!document.querySelector("svg")) {  // the browser has not looked yet
-    setTimeout(probe, 50);
-    return;
-  }
+(async () => {
+  while (!document.querySelector("svg"))  // the browser has not looked yet
+    await new Promise(go => setTimeout(go, 20));
   const seen = {
     errors: document.documentElement.dataset.error ?? "",
     drawn: document.querySelectorAll("svg").length,
@@ -261,54 +256,18 @@ _PROBE = """
   const head = document.querySelector("#index th:nth-child(2)");
   head.click(); head.click();
   seen.longest = document.querySelector("#index td").textContent;
-  const out = document.createElement("output");
-  out.textContent = btoa(encodeURIComponent(JSON.stringify(seen)));
-  document.body.append(out);
-})();
-</script>
+  return seen;
+})()
 """
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """A function of a page's path -> its DOM as text, and its messages."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    program = next(filter(None, map(shutil.which, names)), None)
-    if program is None:
-        pytest.skip(f"no browser: none of {', '.join(names)} is on PATH")
-
-    def dump(path):
-        done = subprocess.run(
-            [
-                *(program, "--headless", "--no-sandbox", "--disable-gpu"),
-                *("--disable-background-networking", "--disable-sync"),
-                *("--disable-component-update", "--no-first-run"),
-                "--disable-dev-shm-usage",
-                *("--enable-logging=stderr", "--virtual-time-budget=60000"),
-                f"--user-data-dir={tmp_path / 'browser'}",
-                *("--window-size=1000,2000", "--dump-dom", path.as_uri()),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr
-        messages = re.findall(r".*CONSOLE.*", done.stderr)
-        return done.stdout, messages
-
-    return dump
-
-
-def test_a_browser_draws_it(browser, tmp_path):
+def test_a_browser_draws_it(tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(
-        html_report.render("T", _videos(200), "f", _result()) + _PROBE,
-        encoding="utf-8",
-    )
-    dom, messages = browser(path)
-    assert not messages
-    (found,) = re.findall(r"<output>(.*?)</output>", dom)
-    seen = json.loads(urllib.parse.unquote(base64.b64decode(found).decode()))
+    page = html_report.render("T", _videos(200), _evaluation())
+    path.write_text(page, encoding="utf-8")
+    with chromium.opened(path, tmp_path / "browser") as browser:
+        seen = browser.run(_PROBE)
+        assert not browser.messages
     assert not seen["errors"]
     # The first are near the window, most are not.
     assert 3 <= seen["drawn"] < 100

@@ -4,12 +4,14 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfwstal.plotting import figures
+
 _COLOURS = matplotlib.colormaps["Dark2"].colors
 # More class names than this cannot be read below an axis.
 _NAMED_CLASSES = 40
 
 
-@matplotlib.rc_context({"text.parse_math": False})  # names may hold a $
+@figures.style
 def draw(report):
     """Draws a report of `measure.summarize`.
 

@@ -89,7 +89,7 @@ def write_film(path, pictures):
     """Writes pictures as an .mp4."""
     av = import_av()
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=FPS, bit_rate=2_000_000)
+        stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height = WIDTH, HEIGHT
         stream.pix_fmt = "yuv420p"
         for picture in pictures:

@@ -34,8 +34,8 @@ def film_seconds(path):
     Raises:
         InputError: if it is not a film, or has no video.
     """
-    with _open(path) as container:
-        return _declared_seconds(container, _video_stream(path, container))
+    with open_film(path) as container:
+        return declared_seconds(container, video_stream(path, container))
 
 
 class Film:
@@ -70,9 +70,9 @@ class Film:
             InputError: if there is no frame at all.
         """
         av = import_av()
-        upright = _Upright(av, self._shorter_side)
-        with _open(self.path) as container:
-            stream = _video_stream(self.path, container)
+        upright = Upright(self._shorter_side)
+        with open_film(self.path) as container:
+            stream = video_stream(self.path, container)
             stream.thread_type = "AUTO"
             stream.codec_context.thread_count = self._threads
             count = 0
@@ -85,7 +85,7 @@ class Film:
                     f"{self.path}: no frame can be decoded "
                     f"({stream.codec_context.name}); check that it plays"
                 )
-            self._note(_declared_seconds(container, stream))
+            self._note(declared_seconds(container, stream))
 
     def _timed(self, av, container, stream):
         """Yields (start, end, frame), in seconds, of what can be decoded."""
@@ -133,10 +133,11 @@ class Film:
             )
 
 
-class _Upright:
+class Upright:
     """Decoded frames -> arrays of one size, as a player shows them."""
 
-    def __init__(self, av, shorter_side):
+    def __init__(self, shorter_side):
+        av = import_av()
         self._reformatter = av.video.reformatter.VideoReformatter()
         self._bilinear = av.video.reformatter.Interpolation.BILINEAR
         self._shorter_side = shorter_side
@@ -162,7 +163,12 @@ class _Upright:
         return np.rot90(scaled.to_ndarray(), self._quarters)
 
 
-def _open(path):
+def open_film(path):
+    """The open container of a film, a context manager.
+
+    Raises:
+        InputError: if it is not a film.
+    """
     av = import_av()
     try:
         return av.open(str(path))
@@ -173,8 +179,12 @@ def _open(path):
         ) from None
 
 
-def _video_stream(path, container):
-    """The first video stream that is not a cover picture."""
+def video_stream(path, container):
+    """The first video stream of a container that is not a cover picture.
+
+    Raises:
+        InputError: if there is none, or FFmpeg cannot decode it.
+    """
     av = import_av()
     cover = av.stream.Disposition.attached_pic
     for stream in container.streams.video:
@@ -193,7 +203,8 @@ def _video_stream(path, container):
     )
 
 
-def _declared_seconds(container, stream):
+def declared_seconds(container, stream):
+    """The duration in the header, in seconds; None if it has none."""
     if stream.duration is not None and stream.time_base:
         return float(stream.duration * stream.time_base)
     if container.duration is not None:

@@ -42,12 +42,13 @@ class Source:
         return max(len(paths) for paths in found.values()) / fps
 
 
-def find(videos):
-    """The videos of --videos.
+def find(videos, flag="videos"):
+    """The videos of a flag.
 
     Args:
         videos: a folder of films and folders of pictures, one of these, or a
             text file (.txt) that names one a line.
+        flag: its name, for messages.
 
     Returns:
         tuple of Source, sorted by name, and the number of other files.
@@ -58,20 +59,20 @@ def find(videos):
     path = pathlib.Path(videos)
     others = 0
     if path.suffix.lower() == ".txt" and path.is_file():
-        paths = _listed(path)
+        paths = _listed(path, flag)
     elif path.is_dir() and not _has_pictures(path):
         entries = sorted(p for p in path.iterdir() if p.name[:1] != ".")
         paths = [p for p in entries if _is_video(p)]
         others = len(entries) - len(paths)
         if not paths:
             raise InputError(
-                f"--videos={videos} holds no film (.mp4, .mkv, .avi, ...) and "
+                f"--{flag}={videos} holds no film (.mp4, .mkv, .avi, ...) and "
                 "no folder of pictures (img_00001.jpg)"
             )
     elif path.exists():
         paths = [path]
     else:
-        raise InputError(f"--videos={videos} does not exist")
+        raise InputError(f"--{flag}={videos} does not exist")
     found = {}
     for path in paths:
         is_folder = path.is_dir()
@@ -89,11 +90,11 @@ def find(videos):
     return tuple(found[name] for name in sorted(found)), others
 
 
-def _listed(path):
+def _listed(path, flag):
     """The paths that a text file names, relative to its folder."""
     paths = [path.parent / line for _, line in files.numbered_lines(path)]
     if not paths:
-        raise InputError(f"--videos={path} is empty; name a film a line")
+        raise InputError(f"--{flag}={path} is empty; name a film a line")
     return paths
 
 

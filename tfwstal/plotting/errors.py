@@ -6,11 +6,12 @@ from matplotlib.figure import Figure
 
 from tfwstal.evaluation import error_analysis
 from tfwstal.evaluation.average_precision.diagnosis import BUDGETS, KINDS
+from tfwstal.plotting import figures
 
 _COLOURS = matplotlib.colormaps["Dark2"].colors
 
 
-@matplotlib.rc_context({"text.parse_math": False})  # names may hold a $
+@figures.style
 def draw(diagnosis):
     """Draws curves, kinds of detections, lengths and best detections.
 

@@ -1,103 +1,204 @@
 """One HTML page of many videos on their time axes, for any browser.
 
-The page needs no other file and no network, and its own policy forbids both.
-Numbers and names lie in it as JSON; a script draws a video when it comes near
-the window, so that a page of thousands opens at once. Curves are stored in
-steps of 1/255, finer than a line on a screen.
+The page needs no other file and no network, and its own policy forbids both;
+only films are read from where they are. Numbers, names and frames are in it as
+JSON; a script draws a video when it comes near the window, so that a page of
+thousands opens at once. Curves are stored in steps of 1/255, finer than a line
+on a screen.
 """
 
 import base64
+import dataclasses
 import html
+import io
 import json
+import os
 import pathlib
 import string
+import urllib.parse
 
 import numpy as np
-from matplotlib import colors
+from matplotlib import colors, image
 
-from tfwstal.plotting import timeline
-from tfwstal.plotting.timeline import Bars
+from tfwstal.evaluation import average_precision, scoring, tables
+from tfwstal.evaluation.words import counted
+from tfwstal.plotting.rows import COLOURS, Bars, Curves, FilmStrip
 
 _TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
 # Heights in the page's picture, 1000 wide; its script has the same.
-_LANE, _CURVES, _TITLE, _AXIS = 20, 84, 22, 34
+_LANE, _CURVES, _STRIP, _TITLE, _AXIS = 20, 84, 60, 22, 34
+_JPEG_QUALITY = 60
+_HELP = (
+    "<p>Click a segment to play it, from its start to its end; click a frame "
+    "to see the film there.</p>"
+)
 
 
-def render(title, videos, facts="", result=None, averages=None):
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` finds, for the page's tables.
+
+    Attributes:
+        facts: lines about what was evaluated.
+        result: MeanAveragePrecision.
+        averages: dict name -> mean of mAPs.
+    """
+
+    facts: str
+    result: average_precision.MeanAveragePrecision
+    averages: dict
+
+    @classmethod
+    def of(cls, inputs, options):
+        """Evaluates Inputs by EvaluationOptions."""
+        result = scoring.score(inputs, options)
+        return cls(
+            tables.format_facts(inputs.facts),
+            result,
+            average_precision.averages(
+                result.mean_ap, result.thresholds, options.averages
+            ),
+        )
+
+
+def render(title, videos, evaluation=None, folder="."):
     """The page as text.
 
     Args:
         title: of the page.
-        videos: dict video id -> its rows, Bars and Curves of timeline. The
+        videos: dict video id -> its rows: Bars, Curves and FilmStrips. The
             first Bars are the ground truth if they carry no scores.
-        facts: lines about what was evaluated.
-        result: a MeanAveragePrecision, or None without tables.
-        averages: dict name -> mean of mAPs, for the tables.
+        evaluation: Evaluation, or None for a page without tables.
+        folder: of the page; films are found from there.
     """
     names, encoded, index, sections = {}, [], [], []
     for i, (video, rows) in enumerate(videos.items()):
-        seconds = _seconds(rows)
+        seconds = max([1e-3, *(row.end for row in rows)])
         encoded.append(
             {
                 "seconds": round(seconds, 3),
-                "rows": [_encoded(row, names) for row in rows],
+                "rows": [_ENCODED[type(row)](row, names) for row in rows],
             }
         )
-        name = html.escape(video)
         bars = [row for row in rows if isinstance(row, Bars)]
         true = sum(len(row.segments) for row in bars if not row.scores)
         found = sum(len(row.scores) for row in bars)
         index.append(
-            f'<tr><td><a href="#v{i}">{name}</a><td>{seconds:.1f}<td>{true}'
-            f"<td>{found}</tr>"
+            f'<tr><td><a href="#v{i}">{html.escape(video)}</a>'
+            f"<td>{seconds:.1f}<td>{true}<td>{found}</tr>"
         )
-        height = _AXIS + sum(_height(row) for row in rows)
-        sections.append(
-            f'<section id="v{i}"><h3>{name}</h3><div class="plot" '
-            f'data-video="{i}" data-height="{height}" '
-            f'style="aspect-ratio:1000/{height}"></div></section>'
-        )
-    content = {"names": list(names), "videos": encoded}
+        sections.append(_section(i, video, rows, folder))
+    content = {
+        "names": list(names),
+        "colours": [colors.to_hex(colour) for colour in COLOURS],
+        "videos": encoded,
+    }
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    has_film = any("<video" in section for section in sections)
+    heads = ("video", "seconds", "true segments", "detections drawn")
     return string.Template(_TEMPLATE.read_text("utf-8")).substitute(
         title=html.escape(title),
-        summary=_summary(facts, result, averages),
-        index="\n".join(index),
+        style=_TEMPLATE.with_suffix(".css").read_text("utf-8"),
+        script=_TEMPLATE.with_suffix(".js").read_text("utf-8"),
+        media="'self' file:" if has_film else "'none'",
+        help=_HELP if has_film else "",
+        summary=_summary(evaluation) if evaluation else "",
+        index=_scrolled(heads, "\n".join(index), "index"),
         sections="\n".join(sections),
         # A name may hold </script>.
         data=text.replace("<", "\\u003c"),
-        colours=json.dumps([colors.to_hex(c) for c in timeline.COLOURS]),
     )
 
 
-def _summary(facts, result, averages):
-    parts = [f"<pre>{html.escape(facts)}</pre>"] if facts else []
-    if result is None:
-        return "".join(parts)
+def film_remark(films, failed):
+    """A sentence on the films that do not play in the page, or None.
+
+    Args:
+        films: dict video id -> FilmStrip.
+        failed: dict video id -> message, of films that cannot be read.
+    """
+    remarks = []
+    if failed:
+        first, message = min(failed.items())
+        remarks.append(
+            f"{counted(len(failed), 'film')} cannot be read (first: {first}: "
+            f"{message})"
+        )
+    silent = sorted(name for name, strip in films.items() if strip.problem)
+    if silent:
+        strip = films[silent[0]]
+        remarks.append(
+            f"{counted(len(silent), 'film')} may not play in the page (first: "
+            f"{silent[0]}: {strip.problem}; to convert it: {strip.command})"
+        )
+    return "; ".join(remarks) or None
+
+
+def _section(number, video, rows, folder):
+    """One video's part of the page; the script draws into its plot."""
+    height = _AXIS + sum(_height(row) for row in rows)
+    films = [row for row in rows if isinstance(row, FilmStrip)]
+    plays = any(not row.is_folder for row in films)
+    return (
+        f'<section id="v{number}"><h3>{html.escape(video)}</h3>'
+        f'<div class="stage{" film" if plays else ""}"><div class="sideways">'
+        f'<div class="plot" data-video="{number}" data-height="{height}" '
+        f'style="aspect-ratio:1000/{height}"></div></div>'
+        f"{''.join(_film(row, folder) for row in films)}</div></section>"
+    )
+
+
+def _film(strip, folder):
+    """The player of a film, and what to do if a browser does not play it."""
+    command = f"<code>{html.escape(strip.command)}</code>"
+    if strip.problem:
+        hidden, advice = "", f"{html.escape(strip.problem)}. To convert it:"
+    else:
+        hidden = " hidden"
+        advice = "This browser cannot open the film. If it is there, try:"
+    advice = f'<p class="advice"{hidden}>{advice} {command}</p>'
+    if strip.is_folder:
+        return advice
+    url = html.escape(_url(strip.path, folder))
+    return f'<div><video controls data-src="{url}"></video>{advice}</div>'
+
+
+def _url(path, folder):
+    """A relative URL, so that page and films can move together."""
+    path = os.path.abspath(path)
+    try:
+        path = os.path.relpath(path, folder)
+    except ValueError:  # on another drive of Windows
+        return pathlib.Path(path).as_uri()
+    return urllib.parse.quote(os.fsencode(path.replace(os.sep, "/")))
+
+
+def _summary(evaluation):
+    """The tables of `evaluate`."""
+    result = evaluation.result
     rows = [
         (f"{t:g}", v)
         for t, v in zip(result.thresholds, result.mean_ap, strict=True)
     ]
     tables = [_table(("tIoU", "mAP %"), rows)]
-    if averages:
-        tables.append(_table(("average", "mAP %"), averages.items()))
-    parts.append(f'<div class="tables">{"".join(tables)}</div>')
+    if evaluation.averages:
+        rows = evaluation.averages.items()
+        tables.append(_table(("average", "mAP %"), rows))
     best = result.ap.mean(axis=0)
-    rows = [
-        (result.labels[i], best[i], int(result.num_instances[i]))
-        for i in np.argsort(-best, kind="stable")
-    ]
-    heads = ("class", "AP %, mean", "", "instances")
     longest = max(best.max(), 1e-9)  # the best class fills its cell
     cells = "".join(
-        f"<tr><td>{html.escape(label)}<td>{100 * ap:.2f}"
-        f'<td class="bar" data-value="{ap:.6f}">'
-        f'<i style="width:{100 * ap / longest:.1f}%"></i><td>{count}</tr>'
-        for label, ap, count in rows
+        f"<tr><td>{html.escape(result.labels[i])}<td>{100 * best[i]:.2f}"
+        f'<td class="bar" data-value="{best[i]:.6f}">'
+        f'<i style="width:{100 * best[i] / longest:.1f}%"></i>'
+        f"<td>{result.num_instances[i]}</tr>"
+        for i in np.argsort(-best, kind="stable")
     )
-    parts.append("<h2>Classes</h2>")
-    parts.append(f'<div class="scroll">{_framed(heads, cells)}</div>')
-    return "".join(parts)
+    heads = ("class", "AP %, mean", "", "instances")
+    return (
+        f"<pre>{html.escape(evaluation.facts)}</pre>"
+        f'<div class="tables">{"".join(tables)}</div>'
+        f"<h2>Classes</h2>{_scrolled(heads, cells)}"
+    )
 
 
 def _table(heads, rows):
@@ -108,44 +209,26 @@ def _table(heads, rows):
     return _framed(heads, cells)
 
 
-def _framed(heads, cells):
-    head = "".join(f"<th>{name}" for name in heads)
+def _scrolled(heads, cells, name=""):
+    return f'<div class="scroll">{_framed(heads, cells, name)}</div>'
+
+
+def _framed(heads, cells, name=""):
+    head = "".join(f"<th>{text}" for text in heads)
     return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table>"
+        f"<table{name and f' id={name}'}><thead><tr>{head}</tr></thead><tbody>"
+        f"{cells}</tbody></table>"
     )
-
-
-def _seconds(rows):
-    """Where the time axis of a video ends."""
-    ends = [1e-3]
-    for row in rows:
-        if isinstance(row, Bars):
-            ends += [segment.end for segment in row.segments]
-        else:
-            ends.append(len(row.values) * row.seconds_per_snippet)
-    return max(ends)
 
 
 def _height(row):
     if isinstance(row, Bars):
         return _TITLE + _LANE * max(len(row.names), 1)
-    return _TITLE + _CURVES
+    return _TITLE + (_STRIP if isinstance(row, FilmStrip) else _CURVES)
 
 
-def _encoded(row, names):
-    """A row for JSON. `names` numbers every name, and grows."""
-    numbers = [names.setdefault(name, len(names)) for name in row.names]
-    if not isinstance(row, Bars):
-        values = np.clip(np.round(row.values.T * 255), 0, 255)
-        return {
-            "title": row.title,
-            "names": numbers,
-            "attention": row.is_attention,
-            "snippet": row.seconds_per_snippet,
-            "values": base64.b64encode(
-                values.astype(np.uint8).tobytes()
-            ).decode(),
-        }
+def _encoded_bars(row, names):
+    """Bars for JSON. `names` numbers every name, and grows."""
     lanes = {name: lane for lane, name in enumerate(row.names)}
     scores = row.scores or (None,) * len(row.segments)
     bars = [
@@ -160,6 +243,45 @@ def _encoded(row, names):
             row.segments, row.intensities, scores, strict=True
         )
     ]
-    # Short bars lie on long ones, so that all are seen.
+    # Short bars cover long ones, so that all are seen.
     bars.sort(key=lambda bar: bar[1] - bar[2])
-    return {"title": row.title, "names": numbers, "bars": bars}
+    return {"title": row.title, "names": _numbers(row, names), "bars": bars}
+
+
+def _encoded_curves(row, names):
+    values = np.clip(np.round(row.values.T * 255), 0, 255).astype(np.uint8)
+    return {
+        "title": row.title,
+        "names": _numbers(row, names),
+        "attention": row.is_attention,
+        "snippet": row.seconds_per_snippet,
+        "values": base64.b64encode(values.tobytes()).decode(),
+    }
+
+
+def _encoded_strip(row, names):
+    content = io.BytesIO()
+    image.imsave(
+        content,
+        row.picture,
+        format="jpeg",
+        pil_kwargs={"quality": _JPEG_QUALITY},
+    )
+    text = base64.b64encode(content.getvalue()).decode()
+    return {
+        "title": row.title,
+        "names": [],
+        "end": row.end,
+        "strip": f"data:image/jpeg;base64,{text}",
+    }
+
+
+def _numbers(row, names):
+    return [names.setdefault(name, len(names)) for name in row.names]
+
+
+_ENCODED = {
+    Bars: _encoded_bars,
+    Curves: _encoded_curves,
+    FilmStrip: _encoded_strip,
+}

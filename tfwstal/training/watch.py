@@ -139,7 +139,8 @@ class Watch(keras.callbacks.Callback):
 
     def _write_picture(self, video):
         """Draws a video as `visualize` does, with the current model."""
-        from tfwstal.plotting import timeline  # slow, and not always needed
+        # Slow, and not always needed.
+        from tfwstal.plotting import rows, timeline
 
         outputs = self._look(video["features"])
         if not _is_finite(outputs):
@@ -148,12 +149,10 @@ class Watch(keras.callbacks.Callback):
         seconds = video["seconds_per_snippet"]
         # Eagerly: tracing a graph takes longer than many summaries.
         found = inference.localize_alone(outputs, seconds, self._settings)
-        rows = [
-            timeline.Bars(
-                "Ground truth", video["truth"], (1.0,) * len(video["truth"])
-            ),
-            timeline.strongest(inference.entries(found, self._classes[1:])),
-            *timeline.curves(
+        drawn = [
+            rows.truth_bars(video["truth"]),
+            rows.strongest(inference.entries(found, self._classes[1:])),
+            *rows.curves(
                 outputs,
                 self.model.options.branches,
                 self._classes[1:],
@@ -161,7 +160,7 @@ class Watch(keras.callbacks.Callback):
                 float(seconds),
             ),
         ]
-        tf.summary.image(f"video/{name}", _pixels(timeline.draw(name, rows)))
+        tf.summary.image(f"video/{name}", _pixels(timeline.draw(name, drawn)))
 
 
 class Sample:
