@@ -88,6 +88,7 @@ READINGS = {
     "decay": "--weight_decay=0.001",
     "bias_2": "--attention_bias=2",
     "rate_warmup": "--rate_warmup_epochs=5",
+    "plain_block_rate_warmup": "--noresidual --rate_warmup_epochs=5",
     "acmnet_style": "--flagfile=configs/acmnet_style.flags",
     # Its lambda_smt is the paper's, 0.14 the same for features 256 wide.
     "as_printed": "--flagfile=configs/thumos14_as_printed.flags "
