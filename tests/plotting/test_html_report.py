@@ -47,11 +47,11 @@ def _videos(count=3):
     return videos
 
 
-def _evaluation(facts="f", averages=()):
+def _evaluation(facts="f", averages=(), by_video=()):
     truth = Instances(["v", "v"], [_LABEL, "b"], [(0, 4), (6, 9)])
     found = Detections(["v"], [_LABEL], [(0, 4)], [0.9])
     result = mean_average_precision(truth, found, (0.3, 0.5))
-    return html_report.Evaluation(facts, result, dict(averages))
+    return html_report.Evaluation(facts, result, dict(averages), dict(by_video))
 
 
 class _Page(html.parser.HTMLParser):
@@ -130,6 +130,22 @@ def test_names_are_text_and_links_lead_to_their_videos():
     assert [each["href"] for each in page.all("a")] == [
         f"#{each}" for each in sections
     ]
+
+
+def test_the_worst_videos_come_first():
+    scores = {_NAME: (0.5, 0.25), "video_2": (0.5, 0.125), "video_3": (0.0, 0)}
+    page = html_report.render("T", _videos(4), _evaluation(by_video=scores))
+    page = _Page(page)
+    order = ["video_3", "video_2", _NAME, "video_1"]
+    assert [text for tag, text in page.texts if tag == "h3"] == order
+    links = [text for tag, text in page.texts if tag == "a"]
+    assert links == order
+    heads = [text for tag, text in page.texts if tag == "th"][-2:]
+    assert heads == ["recall %, mean", "mAP %, mean"]
+    cells = [text for tag, text in page.texts if tag == "td"]
+    # Video_1 has no instance that was evaluated.
+    assert cells[-5:] == ["1.0", "1", "0", "-", "-"]
+    assert cells[-10:-5] == ["8.0", "2", "2", "50.00", "25.00"]
 
 
 def test_tables_are_those_of_the_result():

@@ -21,6 +21,7 @@ import numpy as np
 from matplotlib import colors, image
 
 from tfwstal.evaluation import average_precision, scoring, tables
+from tfwstal.evaluation.average_precision.by_video import score_videos
 from tfwstal.evaluation.words import counted
 from tfwstal.plotting.rows import COLOURS, Bars, Curves, FilmStrip
 
@@ -28,6 +29,10 @@ _TEMPLATE = pathlib.Path(__file__).with_suffix(".html")
 # Heights in the page's picture, 1000 wide; its script has the same.
 _LANE, _CURVES, _STRIP, _TITLE, _AXIS = 20, 84, 60, 22, 34
 _JPEG_QUALITY = 60
+_ORDER = (
+    "<p>Worst first: by recall, then by mAP of the video alone. Both are "
+    "means over the tIoU thresholds.</p>"
+)
 _HELP = (
     "<p>Click a segment to play it, from its start to its end; click a frame "
     "to see the film there.</p>"
@@ -42,11 +47,13 @@ class Evaluation:
         facts: lines about what was evaluated.
         result: MeanAveragePrecision.
         averages: dict name -> mean of mAPs.
+        by_video: dict video id -> (recall, mAP), as `score_videos`.
     """
 
     facts: str
     result: average_precision.MeanAveragePrecision
     averages: dict
+    by_video: dict
 
     @classmethod
     def of(cls, inputs, options):
@@ -58,6 +65,13 @@ class Evaluation:
             average_precision.averages(
                 result.mean_ap, result.thresholds, options.averages
             ),
+            score_videos(
+                inputs.instances,
+                inputs.detections,
+                options.tiou_thresholds,
+                options.protocol,
+                inputs.ambiguous,
+            ),
         )
 
 
@@ -68,10 +82,19 @@ def render(title, videos, evaluation=None, folder="."):
         title: of the page.
         videos: dict video id -> its rows: Bars, Curves and FilmStrips. The
             first Bars are the ground truth if they carry no scores.
-        evaluation: Evaluation, or None for a page without tables.
+        evaluation: Evaluation, or None for a page without tables. With one,
+            the videos come worst first: by recall, then by mAP.
         folder: of the page; films are found from there.
     """
     names, encoded, index, sections = {}, [], [], []
+    heads = ["video", "seconds", "true segments", "detections drawn"]
+    scores = evaluation.by_video if evaluation else {}
+    if scores:
+        heads += ["recall %, mean", "mAP %, mean"]
+        # Videos without instances, of which both are unknown, come last.
+        videos = dict(
+            sorted(videos.items(), key=lambda item: scores.get(item[0], (2,)))
+        )
     for i, (video, rows) in enumerate(videos.items()):
         seconds = max([1e-3, *(row.end for row in rows)])
         encoded.append(
@@ -85,7 +108,8 @@ def render(title, videos, evaluation=None, folder="."):
         found = sum(len(row.scores) for row in bars)
         index.append(
             f'<tr><td><a href="#v{i}">{html.escape(video)}</a>'
-            f"<td>{seconds:.1f}<td>{true}<td>{found}</tr>"
+            f"<td>{seconds:.1f}<td>{true}<td>{found}"
+            f"{_score_cells(scores, video)}</tr>"
         )
         sections.append(_section(i, video, rows, folder))
     content = {
@@ -95,7 +119,6 @@ def render(title, videos, evaluation=None, folder="."):
     }
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     has_film = any("<video" in section for section in sections)
-    heads = ("video", "seconds", "true segments", "detections drawn")
     return string.Template(_TEMPLATE.read_text("utf-8")).substitute(
         title=html.escape(title),
         style=_TEMPLATE.with_suffix(".css").read_text("utf-8"),
@@ -103,10 +126,22 @@ def render(title, videos, evaluation=None, folder="."):
         media="'self' file:" if has_film else "'none'",
         help=_HELP if has_film else "",
         summary=_summary(evaluation) if evaluation else "",
+        order=_ORDER if scores else "",
         index=_scrolled(heads, "\n".join(index), "index"),
         sections="\n".join(sections),
         # A name may hold </script>.
         data=text.replace("<", "\\u003c"),
+    )
+
+
+def _score_cells(scores, video):
+    """Recall and mAP of a video in the index; - sorts before numbers."""
+    if not scores:
+        return ""
+    found = scores.get(video)
+    return "".join(
+        f"<td>{100 * value:.2f}" if found else "<td>-"
+        for value in found or (0, 0)
     )
 
 

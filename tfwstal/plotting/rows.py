@@ -15,13 +15,13 @@ SCORE_PART = 0.3
 TOP_K = 10
 # Classes whose activation is drawn, best video scores first.
 TOP_CLASSES = 4
-# Of classes: two colour maps without the colours that resemble an attention's
+# Of classes: from three colour maps, without what resembles an attention's
 # orange or grey.
 COLOURS = tuple(
     matplotlib.colormaps[name].colors[i]
     for name, i in (
         *(("Dark2", 0), ("Dark2", 2), ("Dark2", 3), ("Dark2", 4)),
-        *(("Dark2", 6), ("Set1", 0), ("Set1", 1)),
+        *(("tab10", 9), ("Set1", 0), ("Set1", 1)),
     )
 )
 ATTENTIONS = {
