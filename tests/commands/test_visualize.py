@@ -97,6 +97,15 @@ def test_draws_every_segment_and_curve_of_its_sources(config):
     assert truth.get_xlim() == pytest.approx((0, 21.12))
 
 
+def test_a_video_is_drawn_to_its_duration(truth_only, tmp_path):
+    entry = {"subset": "test", "duration": 30.0, "annotations": []}
+    entry["annotations"] = [{"label": "a", "segment": [1.0, 2.0]}]
+    path = tmp_path / "with_duration.json"
+    path.write_text(json.dumps({"database": {"test_33": entry}}))
+    figure = timeline.draw("v", _rows(truth_only(ground_truth=str(path))))
+    assert figure.axes[0].get_xlim() == (0, 30.0)
+
+
 def test_bars_stand_at_their_seconds_in_their_lanes():
     segments = (Segment("a", 1.0, 4.0), Segment("b", 2.0, 2.5))
     figure = timeline.draw("v", [Bars("Row", segments, (1.0, 0.5))])

@@ -12,6 +12,7 @@ import weakref
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
 from tests.conftest import ROOT, random_record, write_records
@@ -557,6 +558,59 @@ def test_picture(report):
         (values[n].mean(), 100 * np.mean(values[n] == 0)) for n in THERE
     ]
     np.testing.assert_allclose(sorted(offsets), sorted(expected), rtol=1e-5)
+
+
+def test_a_picture_has_no_formula_for_a_number(report):
+    """Labels of logarithmic axes are formulas by default."""
+    figure = picture.draw(report)
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            for label in axis.get_ticklabels(which="both"):
+                assert "$" not in label.get_text()
+    labels = [t.get_text() for t in figure.axes[4].get_xticklabels()]
+    assert {"1", "10"} <= set(labels)
+
+
+def test_a_panel_without_data_says_so(report):
+    nothing = {"edges": [], "counts": {"train": [], "test": []}}
+    bare = [{**row, "expected_snippets": None} for row in report["videos"]]
+    changed = {**report, "instance_seconds": nothing, "videos": bare}
+    figure = picture.draw(changed)
+    texts = [[t.get_text() for t in axes.texts] for axes in figure.axes]
+    assert texts == [[], ["no data"], [], [], ["no data"], []]
+    for axes in (figure.axes[1], figure.axes[4]):
+        assert not [*axes.get_xticks(), *axes.get_yticks()]
+    for count in (0, 1):  # classes without a video
+        classes = {
+            "Run": {s: {"videos": 0, "instances": 0} for s in report["splits"]}
+        }
+        changed = {**report, "classes": dict(list(classes.items())[:count])}
+        axes = picture.draw(changed).axes[3]
+        assert axes.get_ylim()[0] == 0
+        assert [t.get_text() for t in axes.texts] == ["no data"] * (not count)
+
+
+@pytest.mark.parametrize("count", [2, 11])
+def test_no_two_splits_have_one_colour(report, count):
+    names = [f"split_{i}" for i in range(count)]
+    empty = {"edges": [0, 1], "counts": {name: [1] for name in names}}
+    changed = {
+        **report,
+        "splits": dict.fromkeys(names),
+        "snippets": empty,
+        "instance_seconds": empty,
+        "labels_per_video": {name: {"1": 1} for name in names},
+        "classes": {"Run": {name: {"videos": 1} for name in names}},
+        "videos": [],
+    }
+    figure = picture.draw(changed)
+    (legend,) = figure.legends
+    shown = [patch.get_facecolor() for patch in legend.get_patches()]
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert len(set(shown)) == count
+    bars = [bar.get_facecolor() for bar in figure.axes[3].patches]
+    assert bars == shown
 
 
 def test_picture_is_written(folders, tmp_path):

@@ -11,7 +11,7 @@ from tfwstal.plotting import figures
 _COLOURS = matplotlib.colormaps["Dark2"].colors
 
 
-@figures.style
+@figures.style()
 def draw(diagnosis):
     """Draws curves, kinds of detections, lengths and best detections.
 
@@ -26,6 +26,8 @@ def draw(diagnosis):
     recalls = np.linspace(0, 1, 101)
     mean = 100 * error_analysis.mean_curve(diagnosis, recalls)
     curves.plot(100 * recalls, mean, color="black")
+    if not mean.any():
+        curves.text(50, 50, "no true positive", ha="center", color="0.4")
     curves.set_title("Precision at recall: classes (grey), mean (interpolated)")
     curves.set_xlabel("Recall %")
     curves.set_ylabel("Precision %")
@@ -38,13 +40,14 @@ def draw(diagnosis):
     lengths.set_ylabel("Found %")
     values = np.array(list(diagnosis.top_k.values()))
     names = [str(k) for k in diagnosis.top_k]
-    top.plot(names, 100 * values[:, 0], marker="o", label="mAP %")
-    top.plot(names, 100 * values[:, 1], marker="o", label="found %")
+    # Different marks, since the two may be equal.
+    top.plot(names, 100 * values[:, 1], "s--", label="found %", markersize=9)
+    top.plot(names, 100 * values[:, 0], "o-", label="mAP %")
     top.set_title("Best detections of each video alone")
     top.set_xlabel("Detections kept")
     top.legend()
     for axes in (curves, lengths, top):
-        axes.set_ylim(0, 105)
+        axes.set_ylim(-4, 105)  # the frame would cover values of 0
     return figure
 
 

@@ -22,19 +22,21 @@ _CJK_FONTS = (
 )
 
 
-def _families(installed):
-    """Font families: a character comes from the first that has it."""
-    return ["DejaVu Sans", *(font for font in _CJK_FONTS if font in installed)]
+def style():
+    """Settings for making figures: a decorator, or a context.
 
-
-# Decorates functions that make figures. Names of videos and classes may
-# contain $, which is no formula.
-style = matplotlib.rc_context(
-    {
-        "text.parse_math": False,
-        "font.family": _families(set(font_manager.get_font_names())),
-    }
-)
+    Names of videos and classes may contain $, which starts no formula, and
+    characters of any language.
+    """
+    installed = set(font_manager.get_font_names())
+    others = [font for font in _CJK_FONTS if font in installed]
+    return matplotlib.rc_context(
+        {
+            "text.parse_math": False,
+            # A character comes from the first family that has it.
+            "font.family": ["DejaVu Sans", *others],
+        }
+    )
 
 
 def check_picture(path):

@@ -13,7 +13,7 @@ from tfwstal.plotting import figures
 from tfwstal.plotting.rows import ATTENTIONS, COLOURS, Bars, Curves, FilmStrip
 
 
-@figures.style
+@figures.style()
 def draw(title, rows):
     """Draws rows from top to bottom, on one axis in seconds.
 

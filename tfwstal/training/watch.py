@@ -262,8 +262,10 @@ def draw_usage(classes, count, way):
     Args:
         classes, count, way: as for `by_class`.
     """
-    import matplotlib  # slow, and not always needed
+    # Slow, and not always needed.
     from matplotlib.figure import Figure
+
+    from tfwstal.plotting import figures
 
     chosen = np.argsort(-count, kind="stable")[:BARS]
     rows = range(len(chosen))
@@ -271,7 +273,7 @@ def draw_usage(classes, count, way):
     figure = Figure((10, height))
     # Matplotlib's automatic layouts take as long as the drawing.
     figure.subplots_adjust(0.25, 0.35 / height, 0.98, 1 - 0.75 / height, 0.1)
-    with matplotlib.rc_context({"text.parse_math": False}):
+    with figures.style():
         share, moved = figure.subplots(1, 2, sharey=True)
         share.barh(rows, count[chosen] / count.sum(), color="#1b9e77")
         share.set_xlim(0, 1)
@@ -299,10 +301,11 @@ def _centroids(model):
 
 def _pixels(figure):
     """A Figure as one image [1, H, W, 4] uint8."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    with matplotlib.rc_context({"text.parse_math": False}):
+    from tfwstal.plotting import figures
+
+    with figures.style():
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
     return np.asarray(canvas.buffer_rgba())[np.newaxis]
