@@ -3,6 +3,8 @@
 #   make demo   the whole pipeline on a synthetic set
 # a third, which starts from films instead of features:
 #   make demo-film   films, I3D with random weights, training, segments
+# a fourth, the engine past one machine on a small cluster of processes:
+#   make test-cluster   2,000 videos on Dask, with a worker that is killed
 # and one for Python 3.10 or 3.11, the lane of tensorflow-addons:
 #   make test-addons   the core tests with TensorFlow 2.15
 
@@ -30,11 +32,14 @@ ADDONS_SHORT = tests/method/test_layers.py tests/method/test_losses.py \
     tests/training/test_optimizers.py::TestAddons \
     tests/training/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
 
-.PHONY: test test-addons test-addons-short lint demo demo-film clean
+.PHONY: test test-cluster test-addons test-addons-short lint demo demo-film clean
 
 test: lint
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder \
 	    $(PYTEST_FLAGS)
+
+test-cluster: $(VENV)/installed
+	TFWSTAL_TEST_CLUSTER=1 $(RUN) pytest -s tests/engine $(PYTEST_FLAGS)
 
 test-addons: $(ADDONS_VENV)/installed
 	$(ADDONS_VENV)/bin/python -m pytest -n 2 --dist loadfile \

@@ -11,11 +11,11 @@ FLOORS = (
     "convert extract inspect synthesize",
     "command_line layouts sharding inspection planting labels object_arrays",
     "config",
-    "serving search",
+    "serving search localizing",
     "training",
     "plotting",
     "evaluation inference extraction",
-    "data method",
+    "data method engine",
     "files keras_versions",
     "errors quiet_start",
 )

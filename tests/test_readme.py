@@ -24,6 +24,11 @@ PAGES = ["README.md"] + sorted(
 # What is tried elsewhere: another program's flags, or another test's.
 OTHERS = {
     *("help", "flagfile", "logdir", "samples_per_plugin"),
+    # Beam's and Dask's.
+    *("runner", "dask_client_address", "dask_npartitions", "nthreads", "host"),
+    *("port", "direct_running_mode", "direct_num_workers", "flink_master"),
+    *("environment_type", "environment_config", "project", "region"),
+    *("temp_location", "sdk_container_image"),
     *(
         "rows",
         "seeds",

@@ -27,7 +27,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfrecords_tools import layouts
-from tfrecords_tools.sharding import provenance, shards, verification
+from tfrecords_tools.sharding import provenance, shards, units, verification
 from tfwstal.config import Config
 from tfwstal.data import feature_files
 from tfwstal.data.annotations import BadSegment, Segment
@@ -184,11 +184,16 @@ def _write(config, name, output_dir, source, videos, measured, bad):
     items = [(v, measured[v.video_id].num_snippets) for v in videos]
     tasks = shards.plan(name, items, feature_dim * itemsize, config.num_shards)
     workers = shards.num_workers(config.num_workers, len(tasks))
+    content = (tasks, source.classes, config.storage_dtype)
+    outcome = None
+    if config.engine == "beam":
+        outcome = units.run(*content, output_dir, config.engine_arguments)
     try:
         with shards.staging(output_dir) as folder:
-            written = shards.write_all(
-                tasks, folder, source.classes, config.storage_dtype, workers
-            )
+            if outcome:
+                written = units.gather(outcome, tasks, folder)
+            else:
+                written = shards.write_all(*content, folder, workers)
             splits, digests = {}, {}
             for task, (shard, part) in zip(tasks, written, strict=True):
                 splits[task.split] = splits.get(task.split, ()) + (shard,)
@@ -207,15 +212,16 @@ def _write(config, name, output_dir, source, videos, measured, bad):
             )
             info.write(folder)
             if config.verify:
-                verification.verify(
-                    tasks, folder, source.classes, config.storage_dtype
-                )
+                verification.verify(*content, folder)
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(
             f"--output_dir={output_dir} cannot be written ({reason}); choose "
             "another folder or make room"
         ) from None
+    if outcome:
+        outcome.store.remove()
+        print(outcome.summary({"videos_left_out": len(source.left_out)}))
     return info
 
 

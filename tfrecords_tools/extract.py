@@ -22,7 +22,7 @@ if __name__ == "__main__":  # answers --help before the slow imports
 import time
 
 from tfwstal.errors import InputError
-from tfwstal.extraction import run, selftest, sources
+from tfwstal.extraction import run, selftest, sources, units
 from tfwstal.extraction.feature_folder import FeatureFolder
 
 
@@ -40,15 +40,31 @@ def main(config):
     found, others = sources.find(config.videos)
     settings = config.extraction_settings()
     models, used = run.load_models(config.checkpoints())
-    folder = FeatureFolder(config.output_dir, run.describe(settings, used))
-    todo = [source for source in found if not folder.has(source)]
-    failed, network_seconds = run.extract(
-        todo, settings, models, folder, config.num_workers
-    )
+    facts = run.describe(settings, used)
+    if config.engine == "beam":
+        folder, failed, outcome = units.extract(
+            found,
+            config.output_dir,
+            settings,
+            config.checkpoints(),
+            facts,
+            config.num_workers,
+            config.engine_arguments,
+        )
+        before = len(folder.videos) - len(outcome.finished)
+        work = outcome.summary({"videos_left_out": len(failed)})
+        outcome.store.remove()
+    else:
+        folder = FeatureFolder(config.output_dir, facts)
+        todo = [source for source in found if not folder.has(source)]
+        failed, network_seconds = run.extract(
+            todo, settings, models, folder, config.num_workers
+        )
+        before = len(found) - len(todo)
+        work = f"of which the network {network_seconds:.1f} s"
     folder.write_labels()
-    print(_summary(folder, len(found) - len(todo), others, failed))
-    seconds = time.monotonic() - started
-    print(f"{seconds:.1f} s, of which the network {network_seconds:.1f} s")
+    print(_summary(folder, before, others, failed))
+    print(f"{time.monotonic() - started:.1f} s, {work}")
     if failed:
         raise InputError(
             f"{run.failures(failed, 'features')}; mend or remove them and "

@@ -93,6 +93,7 @@ def parse(argv, command, flag_values=None):
     if flag_values is None:
         flag_values = flags.FlagValues()
         _define_flags(command, flag_values)
+    argv, engine_arguments = _split(argv)
     argv = _with_recipes(argv)
     _parse_all(flag_values, argv)
     run_dir = flag_values["run_dir"].value
@@ -111,12 +112,20 @@ def parse(argv, command, flag_values=None):
                 for field in dataclasses.fields(EvaluationOptions)
             ]
         _parse_all(flag_values, [argv[0], *defaults, *argv[1:]])
-    return Config(
-        **{
-            field.name: flag_values[field.name].value
-            for field in dataclasses.fields(Config)
-        }
-    )
+    values = {
+        field.name: flag_values[field.name].value
+        for field in dataclasses.fields(Config)
+    }
+    values["engine_arguments"] += engine_arguments
+    return Config(**values)
+
+
+def _split(argv):
+    """Our own part of a command line, and what follows a lone --."""
+    if "--" not in argv:
+        return argv, ()
+    end = argv.index("--")
+    return argv[:end], tuple(argv[end + 1 :])
 
 
 def _parse_all(flag_values, argv):

@@ -256,6 +256,19 @@ class Config(
         low=0,
         high=1024,
     )
+    engine: str = _flag(
+        "local",
+        ("convert", "extract", "localize"),
+        "Where the work is done: on this machine (local), or by the workers of "
+        "an Apache Beam runner (beam), whose own flags follow a lone --, as in "
+        "-- --runner=DaskRunner; see docs/scale.md.",
+        choices=("local", "beam"),
+    )
+    engine_arguments: tuple[str, ...] = _flag(
+        (),
+        ("convert", "extract", "localize"),
+        "Beam's own flags, in front of those that follow a lone --.",
+    )
     verify: bool = _flag(
         False,
         ("convert",),
@@ -495,6 +508,11 @@ class Config(
         if list(self.length_edges) != sorted(set(self.length_edges)):
             raise InputError(
                 f"--length_edges={to_text(self.length_edges)} must ascend"
+            )
+        if self.engine_arguments and self.engine == "local":
+            raise InputError(
+                f"-- {' '.join(self.engine_arguments)}: what follows -- is for "
+                "--engine=beam"
             )
         if self.deterministic and self.xla == "on":
             raise InputError(

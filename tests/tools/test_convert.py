@@ -242,9 +242,9 @@ def test_verify_finds_one_changed_bit(tmp_path, monkeypatch, key):
     write_acmnet(tmp_path / "raw")
     write_all = shards.write_all
 
-    def write_and_spoil(tasks, folder, *rest):
-        written = write_all(tasks, folder, *rest)
-        edit_record(folder, key, CHANGES[key])
+    def write_and_spoil(*arguments):
+        written = write_all(*arguments)
+        edit_record(arguments[3], key, CHANGES[key])
         return written
 
     monkeypatch.setattr(shards, "write_all", write_and_spoil)
@@ -264,7 +264,7 @@ def test_verify_finds_damage_and_lost_records(tmp_path):
     measured = convert.measure(source.videos)
     items = [(v, measured[v.video_id].num_snippets) for v in source.videos]
     tasks = shards.plan("records", items, 4 * WIDTH, 0)
-    arguments = (folder, source.classes, "float32")
+    arguments = (source.classes, "float32", folder)
     verification.verify(tasks, *arguments)
     less = dataclasses.replace(tasks[0], videos=tasks[0].videos[:1])
     with pytest.raises(InputError, match="test.*does not hold 1 videos"):

@@ -77,7 +77,7 @@ def num_workers(flag, num_shards):
     return min(flag or 2 * (os.cpu_count() or 1), num_shards)
 
 
-def write_all(tasks, folder, classes, storage_dtype, workers):
+def write_all(tasks, classes, storage_dtype, folder, workers):
     """Writes the shards.
 
     Threads are enough: reading, hashing and writing, which take nearly all of
@@ -85,9 +85,9 @@ def write_all(tasks, folder, classes, storage_dtype, workers):
 
     Args:
         tasks: from `plan`.
-        folder: existing folder to write into.
         classes: action names; class index c is classes[c - 1].
         storage_dtype: "float32" or "float16".
+        folder: existing folder to write into.
         workers: threads; each holds one video at a time.
 
     Returns:
@@ -113,7 +113,7 @@ def write_all(tasks, folder, classes, storage_dtype, workers):
 
         futures = [
             pool.submit(
-                write_shard, task, folder, classes, storage_dtype, on_video
+                write_shard, task, classes, storage_dtype, folder, on_video
             )
             for task in tasks
         ]
@@ -124,7 +124,7 @@ def write_all(tasks, folder, classes, storage_dtype, workers):
             pool.shutdown(cancel_futures=True)
 
 
-def write_shard(task, folder, classes, storage_dtype, on_video=None):
+def write_shard(task, classes, storage_dtype, folder, on_video=None):
     """Writes one shard; returns as `write_all` does for each."""
     index_of = {name: index for index, name in enumerate(classes, start=1)}
     path = pathlib.Path(folder) / task.name

@@ -11,14 +11,14 @@ from tfwstal.data import record as record_format
 from tfwstal.errors import InputError
 
 
-def verify(tasks, folder, classes, storage_dtype):
+def verify(tasks, classes, storage_dtype, folder):
     """Compares every record with the features and annotations it is made of.
 
     Args:
         tasks: from `shards.plan`.
-        folder: of the shards and their description.
         classes: action names; class index c is classes[c - 1].
         storage_dtype: "float32" or "float16".
+        folder: of the shards and their description.
 
     Raises:
         InputError: if a shard cannot be read, or a record is not its source;

@@ -91,6 +91,29 @@ class FeatureFolder:
         self.failed.pop(source.name, None)
         self._write_description()
 
+    def adopt(self, finished, failed):
+        """Takes videos that were extracted in folders of their own.
+
+        Args:
+            finished: dict from a video's name to the path of its folder, as
+                this class writes it; the features are moved.
+            failed: dict from a video's name to a message.
+        """
+        for name, folder in finished.items():
+            found = read_description(folder)["videos"][name]
+            for stream in self.streams:
+                path = pathlib.Path(stream, f"{name}.npy")
+                os.replace(pathlib.Path(folder) / path, self.path / path)
+            self.videos[name] = found
+            self.failed.pop(name, None)
+        self.failed |= failed
+        self._write_description()
+
+    def rename(self, path):
+        """Gives the folder another path, at which there is nothing."""
+        os.rename(self.path, path)
+        self.path = pathlib.Path(path)
+
     def fail(self, source, message):
         """Removes what there is of a video and notes why."""
         for stream in self.streams:

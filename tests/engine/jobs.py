@@ -1,0 +1,82 @@
+"""Work of units for tests, in a module that worker processes can import."""
+
+import dataclasses
+import pathlib
+import time
+
+from tests.extraction.random_weights import Mean
+from tfrecords_tools.sharding import units
+from tfwstal.engine.units import Job, Store
+from tfwstal.errors import InputError
+
+WRITE = units._write
+
+
+def nothing():
+    return None
+
+
+_counted = []
+
+
+def count():
+    """How often it was called in this process."""
+    _counted.append(0)
+    return len(_counted)
+
+
+def note(prepared, content, folder):
+    """Notes the call in a file beside the store, and writes one of its own."""
+    with open(folder.parent.parent / "calls", "a") as calls:
+        calls.write(f"{content} {prepared}\n")
+    (folder / "inside").mkdir()
+    (folder / "inside" / "file").write_text(content)
+    return {"of": content}, {"units": 1, "letters": len(content)}
+
+
+def refuse(prepared, content, folder):
+    note(prepared, content, folder)
+    raise InputError(f"{content} is bad input")
+
+
+def fail(prepared, content, folder):
+    note(prepared, content, folder)
+    raise RuntimeError(f"no luck with {content}")
+
+
+def fail_once(prepared, content, folder):
+    first = not (folder.parent.parent / "calls").exists()
+    return (fail if first else note)(prepared, content, folder)
+
+
+def do_twice(prepared, content, folder):
+    """As if another worker did the same unit meanwhile, and was faster."""
+    store = Store(folder.parent)
+    (unit,) = folder.parent.glob("*.unit")
+    store.perform(unit.stem, Job(nothing, note))
+    return note(prepared, content, folder)
+
+
+def write_slowly(prepared, task, folder, **arguments):
+    """A shard of `convert`, long enough to be interrupted."""
+    time.sleep(0.5)
+    return WRITE(prepared, task, folder, **arguments)
+
+
+@dataclasses.dataclass(frozen=True)
+class FailingShard:
+    """Fails on the shard that a file names, as long as the file is there."""
+
+    listed: str
+
+    def write(self, prepared, task, folder, **arguments):
+        listed = pathlib.Path(self.listed)
+        if listed.exists() and task.name == listed.read_text():
+            raise RuntimeError("the disk of this worker is broken")
+        return WRITE(prepared, task, folder, **arguments)
+
+
+def load_means(checkpoints):
+    """In the place of `run.load_models`: networks that are quick."""
+    used = {"rgb": {"file": "rgb.ckpt", "sha256": "0"}}
+    return {"rgb": Mean(3)}, used

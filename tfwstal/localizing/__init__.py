@@ -1,0 +1,1 @@
+"""Detections of a trained run, for whatever a user has: records or videos."""
