@@ -30,8 +30,9 @@ _COMMANDS = {
 }
 # Flags that no longer exist, and what to do instead.
 RETIRED = {
-    "analysis_tiou": "the analysis always uses tIoU 0.5",
+    "analysis_tiou": "use --analysis_for",
     "dataset_name": "shards have the name of --output_dir",
+    "length_edges": "use --analysis_for",
     "snippets_per_batch": "I3D always takes up to 4 snippets together",
 }
 _MORE_COMMANDS = {
@@ -368,15 +369,16 @@ class Config(
     analysis: bool = _flag(
         False,
         ("evaluate",),
-        "Also analyse errors: precision and recall, kinds of false positives, "
-        "lengths, and the best detections of each video alone.",
+        "Also analyse errors as DETAD does: kinds of false positives, and what "
+        "instances are missed; and precision at recall.",
     )
-    length_edges: tuple[float, ...] = _flag(
-        (3.0, 6.0, 12.0, 18.0),
+    analysis_for: str = _flag(
+        "thumos14",
         ("evaluate",),
-        "Lengths that part the ranges of --analysis, in the unit of --unit; "
-        "usual for ActivityNet: 30,60,120,180.",
-        low=0.0,
+        "Setting of --analysis and --picture, DETAD's own: thumos14: tIoU 0.5, "
+        "lengths parted at 3, 6, 12 and 18 s; activitynet: mean over tIoU 0.5 "
+        "to 0.95, lengths parted at 30, 60, 120 and 180 s.",
+        choices=("thumos14", "activitynet"),
     )
     bootstrap: int = _flag(
         0,
@@ -505,10 +507,6 @@ class Config(
             super().__post_init__()
         except ValueError as error:
             raise InputError(f"--{error}") from None
-        if list(self.length_edges) != sorted(set(self.length_edges)):
-            raise InputError(
-                f"--length_edges={to_text(self.length_edges)} must ascend"
-            )
         if self.engine_arguments and self.engine == "local":
             raise InputError(
                 f"-- {' '.join(self.engine_arguments)}: what follows -- is for "

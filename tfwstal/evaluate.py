@@ -91,7 +91,7 @@ def evaluate_files(config):
 def _analyse(config, inputs):
     """Prints and draws the error analysis; returns it for the report."""
     options = config.group(EvaluationOptions)
-    diagnosis = scoring.analyse(inputs, options, config.length_edges)
+    diagnosis = scoring.analyse(inputs, options, config.analysis_for)
     if config.analysis:
         print(f"\n{error_analysis.format_tables(diagnosis)}")
     if config.picture:

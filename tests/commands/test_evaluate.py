@@ -1,5 +1,6 @@
 """The evaluate command: what it prints, writes and refuses."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -12,13 +13,10 @@ from tests.conftest import ROOT
 from tfwstal import evaluate
 from tfwstal.config import Config
 from tfwstal.errors import InputError
-from tfwstal.evaluation import error_analysis, tables
+from tfwstal.evaluation import tables
 from tfwstal.evaluation.average_precision import (
-    Detections,
-    Instances,
     MeanAveragePrecision,
 )
-from tfwstal.evaluation.average_precision.diagnosis import KINDS, diagnose
 
 
 def _annotation(label, start, end):
@@ -316,11 +314,6 @@ def test_an_average_that_is_not_a_range_is_named(config, text):
     assert f"--averages: '{text}' is not" in _refused(config(averages=(text,)))
 
 
-def test_lengths_must_ascend():
-    with pytest.raises(InputError, match="--length_edges=3.0,2.0 must ascend"):
-        Config(length_edges=(3.0, 2.0))
-
-
 def test_videos_of_a_file_are_all_that_count(config, tmp_path, capsys):
     videos = tmp_path / "videos.txt"
     videos.write_text("u\n\n")
@@ -493,93 +486,10 @@ def test_malformed_ambiguous_line_is_named(config, tmp_path, line):
 # === Analysis ===
 
 
-def _diagnosed(**settings):
-    """One detection of each kind, best first, at tIoU 0.5."""
-    truth = Instances(
-        list("uuuv"),
-        ["a", "a", "b", "a"],
-        [(0, 10), (40, 60), (20, 30), (0, 2)],
-    )
-    segments = [
-        (0, 10),  # true positive
-        (1, 10),  # 0.9 of an instance that is taken
-        (20, 30),  # equal to b's
-        (5, 14),  # 5 / 14 of a's
-        (25, 40),  # 5 / 20 of b's
-        (70, 80),  # nothing
-        (90, 95),  # ambiguous
-    ]
-    found = Detections(
-        ["u"] * 7, ["a"] * 7, segments, [0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1]
-    )
-    ambiguous = Instances(["u"], ["x"], [(94, 99)])
-    return diagnose(truth, found, 0.5, ambiguous=ambiguous, **settings)
-
-
-def test_each_kind_is_told_from_the_others():
-    diagnosis = _diagnosed()
-    assert diagnosis.labels == ("a", "b")
-    # Class a has three instances: 3 detections, then 6, then all.
-    np.testing.assert_array_equal(
-        diagnosis.by_budget[:3],
-        [[1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1, 0], [1] * 7],
-    )
-    assert len(KINDS) == 7
-
-
-def test_lengths_part_instances_and_detections():
-    diagnosis = _diagnosed(length_edges=(9.0, 10.0))
-    # Lengths 2 | none | 10, 20 of a and 10 of b: an edge belongs below it.
-    assert diagnosis.instances_by_length.tolist() == [1, 2, 1]
-    assert diagnosis.found_by_length.tolist() == [0, 1, 0]
-    # Up to 9: the double one, the poor one, the ambiguous one. Up to 10: the
-    # true positive, the wrong label, the background. Above: both.
-    np.testing.assert_array_equal(
-        diagnosis.detections_by_length,
-        [[0, 1, 0, 1, 0, 0, 1], [1, 0, 1, 0, 0, 1, 0], [0, 0, 0, 0, 1, 0, 0]],
-    )
-    assert error_analysis.length_names(diagnosis) == [
-        "up to 9",
-        "9 to 10",
-        "over 10",
-    ]
-
-
-def test_best_detections_of_each_video_alone():
-    # By score: u wrong, u right, v right. k = 1 keeps u's wrong, v's right.
-    truth = Instances(["u", "v"], ["a", "a"], [(0, 1), (0, 1)])
-    found = Detections(
-        ["v", "u", "u"],
-        ["a"] * 3,
-        [(0, 1), (0, 1), (5, 6)],
-        [0.1, 0.2, 0.3],
-    )
-    top_k = diagnose(truth, found).top_k
-    # One of two, at rank 2; both, at ranks 2 and 3, where 2/3 lifts 1/2.
-    assert top_k[1] == pytest.approx((0.25, 0.5))
-    assert top_k[5] == pytest.approx((2 / 3, 1.0))
-
-
-def test_mean_curve_is_of_the_best_precision_from_there_on():
-    truth = Instances(["u"] * 3, ["a", "a", "b"], [(0, 1), (2, 3), (0, 1)])
-    found = Detections(
-        ["u"] * 3, ["a"] * 3, [(8, 9), (0, 1), (2, 3)], [3.0, 2.0, 1.0]
-    )
-    diagnosis = diagnose(truth, found)
-    recall, precision = diagnosis.curves[0]
-    # Hits at ranks 2 and 3.
-    np.testing.assert_allclose(recall, [1 / 2, 1])
-    np.testing.assert_allclose(precision, [1 / 2, 2 / 3])
-    # b has nothing: half of a's.
-    curve = error_analysis.mean_curve(diagnosis, [0.0, 0.5, 1.0])
-    np.testing.assert_allclose(curve, [1 / 3, 1 / 3, 1 / 3])
-
-
 def test_analysis_is_printed_reported_and_drawn(config, tmp_path, capsys):
     report, picture = tmp_path / "report.json", tmp_path / "errors.svg"
     flags = config(
         analysis=True,
-        length_edges=(5.0,),
         report=str(report),
         picture=str(picture),
     )
@@ -592,23 +502,53 @@ def test_analysis_is_printed_reported_and_drawn(config, tmp_path, capsys):
     )
     assert lines[row + 2].split() == ["100.00"] * 5 + ["50.00"] * 5
     cells = [line.split() for line in lines]
-    assert ["best", "1", "G", "2", *"000000"] in cells
-    assert ["up", "to", "5", "2", "50.00"] in cells  # Dive, not w's Jump
-    assert ["over", "5", "1", "100.00"] in cells
+    assert ["1G", "2", "100.00", *["0.00"] * 6] in cells
+    # Dive and u's Jump are found, each at precision 1; w's Jump is missed.
+    assert ["all", "3", "75.00", "33.33"] in cells
+    assert "length (s) S: 3 to 6 2 50.00 50.00".split() in cells
+    assert "length (s) M: 6 to 12 1 100.00 0.00".split() in cells
+    assert "no coverage: the ground truth lacks the duration of a video" in (
+        lines
+    )
     analysis = json.loads(report.read_text())["analysis"]
-    assert analysis["tiou"] == 0.5
+    assert analysis["tiou"] == [0.5]
     assert analysis["precision_recall"]["Jump"] == {
         "recall": [0.5],
         "precision": [1.0],
     }
-    assert analysis["kinds_among_best"]["1G"]["true positive"] == 2
-    assert analysis["by_length"][1]["found"] == 1
+    assert analysis["profile"][0]["kinds"]["true positive"] == 1
+    assert analysis["missed"] == pytest.approx(1 / 3)
+    assert analysis["sensitivity"]["length"][0] == {
+        "range": "XS: up to 3",
+        "instances": 0,
+        "normalized_mAP": None,
+        "missed": None,
+    }
     assert analysis["top_k"]["1"] == {"mAP": 0.25, "found": 1 / 3}
     assert picture.read_text().startswith("<?xml")
-    assert "background" in picture.read_text()
+    assert "False positive profile" in picture.read_text()
     # It is not replaced unless asked, and not drawn on what is no picture.
     assert "errors.svg exists" in _refused(config(picture=str(picture)))
     assert "must end in .png or .svg" in _refused(config(picture="x.pdf"))
+
+
+def test_analysis_for_activitynet_uses_coverage_and_ten_thresholds(
+    config, tmp_path, capsys
+):
+    database = {v: entry | {"duration": 20} for v, entry in _DATABASE.items()}
+    report = tmp_path / "report.json"
+    flags = config(database, analysis_for="activitynet", report=str(report))
+    evaluate.main(dataclasses.replace(flags, analysis=True))
+    assert "mAP_N and missed instances in %, tIoU 0.5 to 0.95;" in (
+        capsys.readouterr().out
+    )
+    analysis = json.loads(report.read_text())["analysis"]
+    assert len(analysis["tiou"]) == 10
+    # Of 20 s: Dive and w's Jump 0.2, u's Jump 0.5. Jump's detection has tIoU
+    # 0.6, which 3 of 10 thresholds accept; what it misses counts in 7.
+    coverage = analysis["sensitivity"]["coverage"]
+    assert [row["instances"] for row in coverage] == [2, 0, 1, 0, 0]
+    assert [row["missed"] for row in coverage] == [0.5, None, 0.7, None, None]
 
 
 def test_analysis_is_left_out_unless_asked(config, tmp_path, capsys):

@@ -47,13 +47,19 @@ def test_the_axis_ends_with_the_video(duration, end):
 def test_errors_without_a_true_positive_show_their_zeros():
     truth = Instances(["v", "v"], ["a", "b"], [(0, 4), (6, 9)])
     found = Detections(["v"], ["a"], [(8, 9)], [0.5])
-    figure = errors.draw(diagnose(truth, found, 0.5, length_edges=(3.0,)))
-    curves, _, lengths, top = figure.axes[:4]
-    for axes in (curves, top):
-        low, high = axes.get_ylim()
-        for line in axes.lines:
-            assert (low < line.get_ydata()).all()
-            assert (line.get_ydata() < high).all()
+    figure = errors.draw(diagnose(truth, found))
+    profile, gains, sensitivity, _, missed, curves = figure.axes
+    low, high = curves.get_ylim()
+    for line in curves.lines:
+        assert (low < line.get_ydata()).all()
+        assert (line.get_ydata() < high).all()
     assert [text.get_text() for text in curves.texts] == ["no true positive"]
-    marks = [line.get_marker() for line in top.lines]
-    assert len(set(marks)) == len(marks) == 2
+    # The one detection is background; without it nothing more is found.
+    assert profile.get_legend_handles_labels()[1] == ["background"]
+    assert [text.get_text() for text in gains.texts] == ["0.0"] * 5
+    # Of 4 and 3 s, two in the video; other ranges have no value.
+    shown = [text.get_text() for text in sensitivity.texts]
+    assert shown[:5] == ["0.0", "0.0", "–", "–", "–"]
+    shown = [text.get_text() for text in missed.texts]
+    assert shown[:5] == ["100.0", "100.0", "–", "–", "–"]
+    assert shown[-1] == "all: 100.0"

@@ -2,54 +2,54 @@
 
 import numpy as np
 
-from tfwstal.evaluation.average_precision.diagnosis import BUDGETS, KINDS
+from tfwstal.evaluation.average_precision.error_kinds import ERRORS, KINDS
+from tfwstal.evaluation.comparison import Table, as_text
 
-# KINDS as heads of columns, in two lines.
-_HEADS = (
-    ("true", "positive"),
-    ("double", "detection"),
-    ("wrong", "label"),
-    ("poor", "overlap"),
-    ("both", "of these"),
-    ("back-", "ground"),
-    ("ambi-", "guous"),
-)
+# The characteristics of instances, with units.
+CHARACTERISTICS = {
+    "coverage": "coverage (share of the video)",
+    "length": "length (s)",
+    "instances": "instances in the video",
+}
+_HEADS = ("true", "double", "label", "local.", "confus.", "backgr.", "ambig.")
 
 
 def format_tables(diagnosis):
     """The tables of --analysis as text, without a newline at its end."""
-    tiou = f"tIoU {diagnosis.threshold:g}"
-    recalls = np.arange(0.1, 1.01, 0.1)
-    curve = mean_curve(diagnosis, recalls)
-    lines = [f"Precision % at recall %, mean over the classes, {tiou}"]
-    lines.append("".join(f"{100 * r:7.0f}" for r in recalls))
-    lines.append("".join(f"{100 * p:7.2f}" for p in curve))
-    lines += ["", f"Detections by kind, {tiou}; G: instances of a class"]
-    names = [f"best {b} G" for b in BUDGETS]
-    lines += _kind_lines(names, diagnosis.by_budget)
-    lines += ["", f"By length, {tiou}; detections by their own length"]
-    names = length_names(diagnosis)
-    lines.append(f"{'':<10} {'instances':>9} {'found %':>9}")
-    for name, count, found in zip(
-        names,
-        diagnosis.instances_by_length,
-        diagnosis.found_by_length,
-        strict=True,
-    ):
-        part = f"{100 * found / count:9.2f}" if count else f"{'-':>9}"
-        lines.append(f"{name:<10} {count:>9} {part}")
-    lines += ["", *_kind_lines(names, diagnosis.detections_by_length)]
-    lines += ["", f"Best detections of each video alone, {tiou}"]
-    lines.append(f"{'kept':<10} {'mAP %':>9} {'found %':>9}")
-    for k, (mean_ap, recall) in diagnosis.top_k.items():
-        lines.append(f"{k:<10} {100 * mean_ap:9.2f} {100 * recall:9.2f}")
-    return "\n".join(lines)
+    tiou = tiou_text(diagnosis.thresholds)
+    parts = [
+        _curve_lines(diagnosis),
+        f"Kinds of detections in %, {tiou}; G: instances of a class. Last: "
+        "gain of mAP_N\nif the errors of a kind were removed\n"
+        + as_text(_profile_table(diagnosis)),
+        f"mAP_N and missed instances in %, {tiou}; mAP_N: normalized by the "
+        "classes'\nfrequency\n" + as_text(_sensitivity_table(diagnosis)),
+        f"Best detections of each video alone in %, {tiou}\n"
+        + as_text(
+            Table(
+                ("kept", "mAP", "found"),
+                tuple((str(k), *both) for k, both in diagnosis.top_k.items()),
+            )
+        ),
+    ]
+    if "coverage" not in diagnosis.sensitivity:
+        parts[2] += (
+            "\nno coverage: the ground truth lacks the duration of a video"
+        )
+    return "\n\n".join(parts)
+
+
+def tiou_text(thresholds):
+    """ "tIoU 0.5", or "tIoU 0.5 to 0.95" for a mean over thresholds."""
+    if len(thresholds) == 1:
+        return f"tIoU {thresholds[0]:g}"
+    return f"tIoU {thresholds[0]:g} to {thresholds[-1]:g}"
 
 
 def report_of(diagnosis):
-    """A Diagnosis as a dict for JSON; parts from 0 to 1."""
+    """Converts a Diagnosis to a dict for JSON; shares from 0 to 1."""
     return {
-        "tiou": diagnosis.threshold,
+        "tiou": list(diagnosis.thresholds),
         "precision_recall": {
             str(label): {
                 "recall": recall.tolist(),
@@ -59,25 +59,31 @@ def report_of(diagnosis):
                 diagnosis.labels, diagnosis.curves, strict=True
             )
         },
-        "kinds_among_best": {
-            f"{budget}G": _by_kind(row)
-            for budget, row in zip(BUDGETS, diagnosis.by_budget, strict=True)
-        },
-        "by_length": [
+        "profile": [
             {
-                "length": name,
-                "instances": int(count),
-                "found": int(found),
-                "detections": _by_kind(row),
+                "group": f"{group}G",
+                "detections": int(size),
+                "kinds": dict(zip(KINDS, shares.tolist(), strict=True)),
             }
-            for name, count, found, row in zip(
-                length_names(diagnosis),
-                diagnosis.instances_by_length,
-                diagnosis.found_by_length,
-                diagnosis.detections_by_length,
-                strict=True,
+            for group, (size, shares) in enumerate(
+                zip(diagnosis.group_sizes, diagnosis.profile, strict=True), 1
             )
         ],
+        "normalized_mAP": diagnosis.normalized_map,
+        "normalized_mAP_gain_without": diagnosis.gains,
+        "missed": diagnosis.missed,
+        "sensitivity": {
+            name: [
+                {
+                    "range": range_name,
+                    "instances": size,
+                    "normalized_mAP": mean_ap if size else None,
+                    "missed": missed if size else None,
+                }
+                for range_name, size, mean_ap, missed in _rows_of(found)
+            ]
+            for name, found in diagnosis.sensitivity.items()
+        },
         "top_k": {
             str(k): {"mAP": mean_ap, "found": recall}
             for k, (mean_ap, recall) in diagnosis.top_k.items()
@@ -86,47 +92,89 @@ def report_of(diagnosis):
 
 
 def mean_curve(diagnosis, recalls):
-    """Mean over the classes of the best precision at a recall or a higher one.
+    """Mean over the classes of the best precision at a recall or higher.
 
     Args:
         recalls: [R] from 0 to 1.
 
     Returns:
-        [R] float64; a class that never gets so far counts as 0.
+        [R] float64; a class that does not reach a recall counts as 0 there.
     """
     total = np.zeros(len(recalls))
     for recall, precision in diagnosis.curves:
         best = np.maximum.accumulate(precision[::-1])[::-1]
-        # The first true positive that gets so far; rounding makes 3 * 0.1 and
-        # 3 / 10 one recall.
+        # The first true positive that reaches a recall; rounding makes 3 * 0.1
+        # and 3 / 10 one.
         first = np.searchsorted(recall, np.asarray(recalls) - 1e-9)
         total += np.append(best, 0.0)[first]
     return total / len(diagnosis.curves)
 
 
-def length_names(diagnosis):
-    """Names of the ranges of lengths: up to 3, 3 to 6, ..., over 18."""
-    edges = [f"{edge:g}" for edge in diagnosis.length_edges]
-    if not edges:
-        return ["all"]
-    between = [
-        f"{low} to {high}"
-        for low, high in zip(edges[:-1], edges[1:], strict=True)
+def range_names(edges):
+    """Names of the ranges: "up to 3", "3 to 6", ..., "over 18"."""
+    texts = [f"{edge:g}" for edge in edges]
+    return [
+        f"up to {texts[0]}",
+        *(
+            f"{low} to {high}"
+            for low, high in zip(texts[:-1], texts[1:], strict=True)
+        ),
+        f"over {texts[-1]}",
     ]
-    return [f"up to {edges[0]}", *between, f"over {edges[-1]}"]
 
 
-def _by_kind(row):
-    return dict(zip(KINDS, row.tolist(), strict=True))
+def _curve_lines(diagnosis):
+    recalls = np.arange(0.1, 1.01, 0.1)
+    curve = mean_curve(diagnosis, recalls)
+    return "\n".join(
+        [
+            "Precision % at recall %, mean over the classes, "
+            + tiou_text(diagnosis.thresholds[:1]),
+            "".join(f"{100 * recall:7.0f}" for recall in recalls),
+            "".join(f"{100 * precision:7.2f}" for precision in curve),
+        ]
+    )
 
 
-def _kind_lines(names, rows):
-    """A line a row of counts [rows, kinds], under a head in two lines."""
-    lines = [
-        f"{'':<10}" + "".join(f" {head[i]:>9}" for head in _HEADS)
-        for i in (0, 1)
+def _profile_table(diagnosis):
+    rows = [
+        (f"{group}G", int(size), *shares.tolist())
+        for group, (size, shares) in enumerate(
+            zip(diagnosis.group_sizes, diagnosis.profile, strict=True), 1
+        )
     ]
-    for name, row in zip(names, rows, strict=True):
-        cells = "".join(f" {count:>9}" for count in row)
-        lines.append(f"{name:<10}{cells}")
-    return lines
+    gains = [
+        diagnosis.gains[name] if kind in ERRORS else "-"
+        for kind, name in enumerate(KINDS)
+    ]
+    return Table(("best", "number", *_HEADS), (*rows, ("gain", "-", *gains)))
+
+
+def _sensitivity_table(diagnosis):
+    total = sum(next(iter(diagnosis.sensitivity.values())).num_instances)
+    rows = [("all", "", int(total), diagnosis.normalized_map, diagnosis.missed)]
+    for name, found in diagnosis.sensitivity.items():
+        rows += [
+            (CHARACTERISTICS[name], range_name, size, mean_ap, missed)
+            if size
+            else (CHARACTERISTICS[name], range_name, 0, "-", "-")
+            for range_name, size, mean_ap, missed in _rows_of(found)
+        ]
+    heads = ("by", "range", "instances", "mAP_N", "missed")
+    return Table(heads, tuple(rows))
+
+
+def _rows_of(found):
+    """Tuples (name of the range, instances, mAP_N, missed)."""
+    return zip(
+        [
+            f"{short}: {text}"
+            for short, text in zip(
+                found.names, range_names(found.edges), strict=True
+            )
+        ],
+        found.num_instances.tolist(),
+        found.mean_ap.tolist(),
+        found.missed.tolist(),
+        strict=True,
+    )

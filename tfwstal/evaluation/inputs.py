@@ -63,6 +63,9 @@ class Inputs:
         detections: Detections.
         ambiguous: Instances that excuse false positives, or None.
         videos: names of all videos evaluated, sorted.
+        durations: dict video -> seconds as the ground truth states it, or
+            None.
+        seconds_per_unit: of all segments here.
         facts: dict for JSON: the options, and counts of what was found and
             ignored.
     """
@@ -71,6 +74,8 @@ class Inputs:
     detections: average_precision.Detections
     ambiguous: average_precision.Instances | None
     videos: tuple[str, ...]
+    durations: dict
+    seconds_per_unit: float
     facts: dict
 
     @property
@@ -221,6 +226,8 @@ def fit(truth, path, detected, options, snippet=(16, 25.0)):
         detections,
         unclear if rule == "neutral" else None,
         tuple(sorted({*truth.videos, *detections.videos})),
+        {name: video.duration for name, video in truth.videos.items()},
+        1.0 if options.unit == "seconds" else snippet[0] / snippet[1],
         facts,
     )
 

@@ -4,7 +4,13 @@ import pathlib
 
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision, formats, inputs
-from tfwstal.evaluation.average_precision.diagnosis import diagnose
+from tfwstal.evaluation.average_precision.diagnosis import (
+    SETTINGS,
+    diagnose,
+)
+from tfwstal.evaluation.average_precision.sensitivity import (
+    characteristics_of,
+)
 
 
 def paths_of(text):
@@ -79,13 +85,15 @@ def score(found, options):
     )
 
 
-def analyse(found, options, length_edges):
-    """The Diagnosis of Inputs at tIoU 0.5."""
+def analyse(found, options, benchmark):
+    """The Diagnosis of Inputs, in DETAD's setting for a benchmark."""
     return diagnose(
         found.instances,
         found.detections,
-        0.5,
+        SETTINGS[benchmark],
         options.protocol,
         found.ambiguous,
-        length_edges,
+        characteristics_of(
+            found.instances, found.durations, found.seconds_per_unit
+        ),
     )

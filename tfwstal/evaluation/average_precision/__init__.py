@@ -95,6 +95,7 @@ class Matches:
         rows: [K] row of each column in Detections.
         begins: [C + 1]; class c has the columns begins[c] to begins[c + 1].
         hits: [H, K] bool, true positives.
+        instances: [H, K] row in Instances that each finds, -1 for none.
         counts: [H, K] bool, all but those that an ambiguous segment excuses.
         found: [H, M] bool, instances that are found.
     """
@@ -104,8 +105,13 @@ class Matches:
     rows: np.ndarray
     begins: np.ndarray
     hits: np.ndarray
+    instances: np.ndarray
     counts: np.ndarray
     found: np.ndarray
+
+    def of_class(self, c):
+        """The slice of the columns of class c."""
+        return slice(self.begins[c], self.begins[c + 1])
 
 
 # protocol -> how it matches, and how it averages.
@@ -142,7 +148,7 @@ def mean_average_precision(
     matches = match(ground_truth, detections, thresholds, protocol, ambiguous)
     ap = []
     for c, num_instances in enumerate(matches.num_instances):
-        columns = slice(matches.begins[c], matches.begins[c + 1])
+        columns = matches.of_class(c)
         ap.append(
             _PROTOCOLS[protocol][1](
                 matches.hits[:, columns],
@@ -221,11 +227,14 @@ def match(
     instance_key = instance_class * len(videos) + indices(
         ground_truth.videos, videos
     )
-    hits, found = _PROTOCOLS[protocol][0](
+    instances = _PROTOCOLS[protocol][0](
         (key, segments),
         (instance_key, instance_segments),
         np.asarray(thresholds, dtype=np.float64),
     )
+    hits = instances >= 0
+    found = np.zeros((len(instances), len(instance_key)), dtype=bool)
+    found[np.nonzero(hits)[0], instances[hits]] = True
     excused = overlaps_any(
         (detected_video, segments),
         (indices(ambiguous.videos, videos), ambiguous_segments),
@@ -236,6 +245,7 @@ def match(
         rows=rows,
         begins=np.searchsorted(detected_class, np.arange(len(labels) + 1)),
         hits=hits,
+        instances=instances,
         counts=hits | ~excused,
         found=found,
     )

@@ -48,7 +48,7 @@ def match_activitynet(detections, instances, thresholds):
         thresholds: [H] lowest tIoU of a match.
 
     Returns:
-        [H, N] bool, true positives, and [H, M] bool, instances found.
+        [H, N] int, the instance that each detection finds, -1 for none.
     """
     return _greedy(
         detections,
@@ -71,12 +71,15 @@ def match_thumos14(detections, instances, thresholds):
         detections, instances, thresholds: as for `match_activitynet`.
 
     Returns:
-        [H, N] bool, true positives, and [H, M] bool, instances found.
+        [H, N] int, the instance that each detection finds, -1 for none.
     """
-    found, hits = _greedy(
+    taken = _greedy(
         instances, detections, thresholds, _hull_tiou, "left", _stably
     )
-    return hits, found
+    found = np.full((len(thresholds), len(detections[0])), -1)
+    threshold, instance = np.nonzero(taken >= 0)
+    found[threshold, taken[threshold, instance]] = instance
+    return found
 
 
 def overlaps_any(detections, others):
@@ -96,34 +99,26 @@ def overlaps_any(detections, others):
     return found
 
 
-def best_tiou(detections, ground_truth):
-    """The highest tIoU of each detection with its video's instances.
+def best_instances(detections, instances):
+    """The instance that overlaps each detection most; of equal ones the first.
 
     Args:
-        detections: Detections; ground_truth: Instances.
+        detections: a pair of keys [N] int and segments [N, 2].
+        instances: a pair of keys [M] int and segments [M, 2].
 
     Returns:
-        A pair of [N] float64 arrays: with instances of the detection's label,
-        and with those of others; 0 where there is none.
+        [N] int, the instance, -1 for none, and [N] float64, its tIoU, 0 for
+        none.
     """
-    videos, labels = {}, {}
-    columns = [
-        np.array([index.setdefault(v, len(index)) for v in values], np.int64)
-        for index, values in (
-            (videos, detections.videos),
-            (videos, ground_truth.videos),
-            (labels, detections.labels),
-            (labels, ground_truth.labels),
-        )
-    ]
-    segments = as_segments(detections.segments)
-    others = as_segments(ground_truth.segments)
-    best = np.zeros((2, len(segments)))
-    for rows, instances in pairs(*columns[:2]):
-        tiou = tiou_of_pairs(segments[rows], others[instances])
-        differs = columns[2][rows] != columns[3][instances]
-        np.maximum.at(best, (differs.astype(int), rows), tiou)
-    return best[0], best[1]
+    best = np.full(len(detections[0]), -1)
+    highest = np.zeros(len(detections[0]))
+    for rows, others in pairs(detections[0], instances[0]):
+        tiou = tiou_of_pairs(detections[1][rows], instances[1][others])
+        order = np.lexsort((others, -tiou, rows))
+        found, first = np.unique(rows[order], return_index=True)
+        best[found] = others[order[first]]
+        highest[found] = tiou[order[first]]
+    return best, highest
 
 
 def pairs(key, other_key):
@@ -167,13 +162,13 @@ def _greedy(seekers, goals, thresholds, tiou, side, best_first):
             that may match -> the same positions, by row and then best first.
 
     Returns:
-        Seekers and goals that are matched, two bool arrays of H rows.
+        [H, seekers] int, the goal that each takes, -1 for none.
     """
     ascending = np.argsort(thresholds)
     reached = [0]  # reached[n]: the bits of the n lowest thresholds
     for h in ascending.tolist():
         reached.append(reached[-1] | 1 << h)
-    matched = np.zeros((len(thresholds), len(seekers[0])), dtype=bool)
+    goal_of = np.full((len(thresholds), len(seekers[0])), -1)
     taken = [0] * len(goals[0])  # thresholds at which a goal is taken
     for rows, columns in pairs(seekers[0], goals[0]):
         overlap = tiou(seekers[1][rows], goals[1][columns])
@@ -193,11 +188,9 @@ def _greedy(seekers, goals, thresholds, tiou, side, best_first):
                 taken[column] |= match
                 free &= ~match
                 for h in range(len(thresholds)):
-                    matched[h, row] |= match >> h & 1
-    return matched, np.array(
-        [[bits >> h & 1 for bits in taken] for h in range(len(thresholds))],
-        dtype=bool,
-    ).reshape(len(thresholds), len(taken))
+                    if match >> h & 1:
+                        goal_of[h, row] = column
+    return goal_of
 
 
 def _stably(rows, columns, tiou, good):

@@ -44,8 +44,9 @@ def interpolated_average_precision(
         ValueError: if there is nothing to find.
     """
     precision = precision_at_ranks(is_true_positive, counts)
-    best_later = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    return _mean_at_hits(best_later, is_true_positive, num_ground_truth)
+    return _mean_at_hits(
+        _best_later(precision), is_true_positive, num_ground_truth
+    )
 
 
 def non_interpolated_average_precision(
@@ -57,6 +58,38 @@ def non_interpolated_average_precision(
     """
     precision = precision_at_ranks(is_true_positive, counts)
     return _mean_at_hits(precision, is_true_positive, num_ground_truth)
+
+
+def normalized_precision(is_true_positive, num_ground_truth, average, counts):
+    """Precision at each rank as if the class were as frequent as the average.
+
+    Section 3.1 of https://arxiv.org/abs/1807.10706 (DETAD): R N / (R N + F) for
+    recall R, mean number of instances of a class N and F false positives.
+
+    Args:
+        is_true_positive, counts: as for `precision_at_ranks`.
+        num_ground_truth: number of instances to find, at least 1.
+        average: N.
+
+    Returns:
+        [H, N] float64 array; 0 before the first true positive.
+    """
+    hits = np.cumsum(is_true_positive, axis=1)
+    false = np.cumsum(counts & ~is_true_positive, axis=1)
+    scaled = hits / num_ground_truth * average
+    return scaled / np.where(hits > 0, scaled + false, 1.0)
+
+
+def normalized_average_precision(
+    is_true_positive, num_ground_truth, average, counts
+):
+    """`interpolated_average_precision` of `normalized_precision`: [H]."""
+    precision = normalized_precision(
+        is_true_positive, num_ground_truth, average, counts
+    )
+    return _mean_at_hits(
+        _best_later(precision), is_true_positive, num_ground_truth
+    )
 
 
 def averages(mean_ap, thresholds, ranges=AVERAGES):
@@ -105,6 +138,11 @@ def thresholds_of_range(text):
             f"{text!r} is not first:last (in steps of 0.1) or first:last:step"
         )
     return [round(first + step * i, 6) for i in range(count + 1)]
+
+
+def _best_later(precision):
+    """[H, N] the highest precision at each rank or a later one."""
+    return np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
 
 
 def _mean_at_hits(precision, is_true_positive, num_ground_truth):

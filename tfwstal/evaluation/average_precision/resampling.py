@@ -48,7 +48,7 @@ def bootstrap(matches, ground_truth, detections, videos, weights, protocol):
     present = np.zeros((num_draws, 1))
     for c in range(len(matches.labels)):
         num_instances = weights[:, of_instance[instance_class == c]].sum(axis=1)
-        columns = slice(matches.begins[c], matches.begins[c + 1])
+        columns = matches.of_class(c)
         copies = weights[:, of_detection[columns]]  # [B, K]
         hits, counts = matches.hits[:, columns], matches.counts[:, columns]
         # Those that no threshold excuses; hits that are excused else.
@@ -84,7 +84,7 @@ def tie_band(matches, scores, average):
     scores = np.asarray(scores, np.float64)[matches.rows]
     band = np.zeros((2, len(matches.hits)))
     for c, num_instances in enumerate(matches.num_instances):
-        columns = slice(matches.begins[c], matches.begins[c + 1])
+        columns = matches.of_class(c)
         for h in range(len(matches.hits)):
             hits = matches.hits[h, columns]
             counts = matches.counts[h, columns]
