@@ -54,8 +54,8 @@ def test_errors_without_a_true_positive_show_their_zeros():
         assert (low < line.get_ydata()).all()
         assert (line.get_ydata() < high).all()
     assert [text.get_text() for text in curves.texts] == ["no true positive"]
-    # The one detection is background; without it nothing more is found.
-    assert profile.get_legend_handles_labels()[1] == ["background"]
+    # The one detection has tIoU 1 / 3 with b; without it nothing is found.
+    assert profile.get_legend_handles_labels()[1] == ["confusion"]
     assert [text.get_text() for text in gains.texts] == ["0.0"] * 5
     # Of 4 and 3 s, two in the video; other ranges have no value.
     shown = [text.get_text() for text in sensitivity.texts]
