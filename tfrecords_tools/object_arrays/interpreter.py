@@ -7,11 +7,11 @@ https://github.com/python/cpython/blob/main/Lib/pickletools.py
 import dataclasses
 import math
 import pickletools
-import re
 
 import numpy as np
 
 from tfrecords_tools.object_arrays.pickled_array import PickledArray
+from tfwstal.data import pickled_dtypes
 
 # NumPy 2 moved numpy.core to numpy._core.
 _NAMES = {
@@ -157,7 +157,7 @@ class Interpreter:
         if type(function) is not _Name or type(arguments) is not tuple:
             raise Refused("holds the call of something unknown")
         if function == "dtype":
-            made = _Dtype(_code(arguments[0]))
+            made = _Dtype(_checked(pickled_dtypes.code_of, arguments[0]))
         elif function == "reconstruct" and arguments[0] == "ndarray":
             made = PickledArray(self._path)
         elif function == "scalar":
@@ -174,7 +174,7 @@ class Interpreter:
         if type(state) is not tuple:
             raise Refused("sets the attributes of an object")
         if type(made) is _Dtype and made.dtype is None:
-            made.dtype = _dtype(made.code, state)
+            made.dtype = _checked(pickled_dtypes.dtype_of, made.code, state)
         elif type(made) is PickledArray and made.shape is None:
             _fill(made, state)
         else:
@@ -216,29 +216,12 @@ _STEPS = {
 }
 
 
-def _code(value):
-    """A dtype's code, "f4", as the pickle has it."""
-    code = value.decode("ascii") if isinstance(value, bytes) else value
-    if type(code) is not str:
-        raise Refused("holds a dtype that is no text")
-    if not re.fullmatch(r"[fiubSUO]\d{1,6}", code):
-        raise Refused(f"holds a dtype like {str(code)[:40]!r}")
-    return code
-
-
-def _dtype(code, state):
-    """The dtype of a code and NumPy's state of a dtype without fields.
-
-    The state is (version, byte order, subarray, names, fields, size,
-    alignment, flags).
-    """
-    order, extra = state[1], state[2:5]
-    order = order.decode("ascii") if isinstance(order, bytes) else order
-    if order not in ("<", ">", "|", "=") or extra != (None, None, None):
-        raise Refused(f"holds a dtype like {code} with parts")
-    if code[0] in "SU":  # "U31" is of 31 characters, whatever the state says
-        return np.dtype(order + code)
-    return np.dtype("O") if code[0] == "O" else np.dtype(order + code)
+def _checked(function, *arguments):
+    """A function of `pickled_dtypes`, whose ValueErrors refuse the file."""
+    try:
+        return function(*arguments)
+    except ValueError as error:
+        raise Refused(f"holds {error}") from None
 
 
 def _fill(array, state):

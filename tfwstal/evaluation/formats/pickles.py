@@ -15,11 +15,11 @@ import io
 import itertools
 import math
 import pickle
-import re
 import struct
 
 import numpy as np
 
+from tfwstal.data import pickled_dtypes
 from tfwstal.evaluation.formats import texts
 from tfwstal.evaluation.formats.problem import Problem
 
@@ -192,15 +192,11 @@ def _raw(value):
 
 
 def _dtype(call):
-    code = call.arguments[0]
-    code = code.decode("ascii") if isinstance(code, bytes) else code
-    if not re.fullmatch(r"[fiubSUO]\d{1,6}", code):
-        raise Problem(f"its pickle holds a dtype {code[:20]!r}")
-    if code[0] == "O":
-        return np.dtype("O")
-    order = call.state[1] if call.state else "<"
-    order = order.decode("ascii") if isinstance(order, bytes) else order
-    return np.dtype(order + code)
+    try:
+        code = pickled_dtypes.code_of(call.arguments[0])
+        return pickled_dtypes.dtype_of(code, call.state)
+    except ValueError as error:
+        raise Problem(f"its pickle holds {error}") from None
 
 
 def _array(call):
