@@ -26,7 +26,7 @@ from tfwstal.errors import InputError
 from tfwstal.evaluation import formats, scoring
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.evaluation.words import counted
-from tfwstal.plotting import figures, html_report, timeline
+from tfwstal.plotting import figures, html_report, html_tables, timeline
 from tfwstal.plotting.video_rows import VideoRows
 from tfwstal.training import run_folder
 
@@ -121,7 +121,7 @@ def _evaluate(config):
         file_format=config.format,
         classes=config.classes,
     )
-    return html_report.Evaluation.of(inputs, options)
+    return html_tables.Evaluation.of(inputs, options)
 
 
 def _check_output(flag, config):

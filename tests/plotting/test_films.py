@@ -1,6 +1,7 @@
 """Films beside the time axis: their frames, and the page that plays them."""
 
 import base64
+import html
 import io
 import json
 import pathlib
@@ -10,14 +11,19 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from tests.extraction.film_files import gray, texture, write_film
+from tests.extraction.film_files import (
+    gray,
+    texture,
+    write_film,
+    write_pictures,
+)
 from tests.plotting import chromium
 from tfwstal import visualize
 from tfwstal.config import Config
 from tfwstal.errors import InputError
 from tfwstal.extraction.sources import Source, find
 from tfwstal.extraction.stills import Coding
-from tfwstal.plotting import film_strip, timeline
+from tfwstal.plotting import film_strip, html_report, timeline
 from tfwstal.plotting.rows import FilmStrip
 
 # Names that a URL, HTML and a shell each would read as something else.
@@ -104,6 +110,19 @@ def test_what_browsers_play(name, coding, plays, copies):
     assert words[:3] == ["ffmpeg", "-i", f"my films/{name}"]
     assert words[-1] == "NEW_FOLDER/a.mp4"
     assert words[words.index("-c:v") + 1] == ("copy" if copies else "libx264")
+
+
+def test_a_folder_of_pictures_becomes_a_film_first(tmp_path):
+    write_pictures(tmp_path / "a b", gray([0] * 10), "IMG")
+    found = strip(tmp_path / "a b", fps=5.0)
+    assert (found.end, found.is_folder) == (2.0, True)
+    assert found.problem == "Browsers do not play folders of pictures"
+    words = shlex.split(found.command)
+    assert words[words.index("-framerate") + 1] == "5"
+    assert words[words.index("-i") + 1] == f"{tmp_path}/a b/IMG_*.png"
+    page = html_report.render("T", {"v": [found]})
+    assert "<video" not in page
+    assert html.escape(found.command) in page
 
 
 # === The page ===

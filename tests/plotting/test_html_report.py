@@ -17,7 +17,7 @@ from tfwstal.evaluation.average_precision import (
     Instances,
     mean_average_precision,
 )
-from tfwstal.plotting import html_report, rows
+from tfwstal.plotting import html_report, html_tables, rows
 from tfwstal.plotting.rows import Bars, Curves
 
 _NAME = '</script><b>"it\'s" & <!-- $title'
@@ -51,7 +51,7 @@ def _evaluation(facts="f", averages=(), by_video=()):
     truth = Instances(["v", "v"], [_LABEL, "b"], [(0, 4), (6, 9)])
     found = Detections(["v"], [_LABEL], [(0, 4)], [0.9])
     result = mean_average_precision(truth, found, (0.3, 0.5))
-    return html_report.Evaluation(facts, result, dict(averages), dict(by_video))
+    return html_tables.Evaluation(facts, result, dict(averages), dict(by_video))
 
 
 class _Page(html.parser.HTMLParser):

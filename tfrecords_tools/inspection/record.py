@@ -1,6 +1,5 @@
 """One video in full: the keys of its record, its features, its segments."""
 
-import difflib
 import pathlib
 
 import numpy as np
@@ -8,6 +7,7 @@ import tensorflow as tf
 
 from tfrecords_tools.inspection import measure
 from tfwstal.data import feature_files
+from tfwstal.data.names import unknown_video
 from tfwstal.errors import InputError
 
 # Values of a key that are shown, and characters of a text.
@@ -27,12 +27,8 @@ def describe(collection, name):
     """
     names = collection.names()
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)
         where = next(iter(collection.about.values()))
-        raise InputError(
-            f"--record={name} is not among the {len(names)} videos of {where}"
-            + "".join(f"; the nearest name is {n!r}" for n in near)
-        )
+        raise unknown_video("record", name, names, where)
     video = next(collection.read(only=name))
     if video.problem:
         raise InputError(video.problem)

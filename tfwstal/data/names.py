@@ -1,5 +1,9 @@
 """Names of videos and classes."""
 
+import difflib
+
+from tfwstal.errors import InputError
+
 
 def name_problem(name):
     """Tells why a text cannot name a video or a class.
@@ -18,3 +22,19 @@ def name_problem(name):
     if not name.isprintable():
         return "holds a line break or another character that does not print"
     return ""
+
+
+def unknown_video(flag, video, known, where):
+    """The InputError for a flag that names a video which does not exist.
+
+    Args:
+        flag: name of the flag.
+        video: its value.
+        known: ids of the videos that exist.
+        where: what they are in, such as "split 'test' of records".
+    """
+    near = difflib.get_close_matches(video, known, n=1, cutoff=0.0)
+    return InputError(
+        f"--{flag}={video} is not among the {len(known)} videos of {where}"
+        + "".join(f"; the nearest name is {name!r}" for name in near)
+    )

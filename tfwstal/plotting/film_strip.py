@@ -2,11 +2,12 @@
 
 import itertools
 import math
+import os
 import shlex
 
 import numpy as np
 
-from tfwstal.extraction import stills
+from tfwstal.extraction import frame_folders, stills
 from tfwstal.plotting.rows import FilmStrip
 
 # Width over height of a strip, as that of the time axis in the page.
@@ -70,19 +71,19 @@ def _is_known(coding, suffix):
 
 def command(source, coding, fps):
     """The ffmpeg command that makes a film which browsers play."""
+    # Bytes of a path that are not text cannot be in a page.
+    path = os.fsencode(source.path).decode(errors="replace")
     new = shlex.quote(f"NEW_FOLDER/{source.name}.mp4")
     if source.is_folder:
-        suffix = min(source.path.glob("img_*")).suffix
-        pattern = shlex.quote(f"{source.path}/img_*{suffix}")
+        first = frame_folders.find_pictures(source.path)["img"][0]
+        pattern = f"{path}/{first.name[: len('img_')]}*{first.suffix}"
         return (
-            f"ffmpeg -framerate {fps:g} -pattern_type glob -i {pattern} "
-            f"-pix_fmt yuv420p {new}"
+            f"ffmpeg -framerate {fps:g} -pattern_type glob "
+            f"-i {shlex.quote(pattern)} -pix_fmt yuv420p {new}"
         )
     # What browsers know only needs another container.
     video = "copy" if _is_known(coding, ".mp4") else "libx264 -pix_fmt yuv420p"
-    return (
-        f"ffmpeg -i {shlex.quote(str(source.path))} -c:v {video} -c:a aac {new}"
-    )
+    return f"ffmpeg -i {shlex.quote(path)} -c:v {video} -c:a aac {new}"
 
 
 def _picture(film, height):

@@ -1,11 +1,10 @@
 """The rows of videos, from the sources that `visualize` is given."""
 
-import difflib
-
 import tqdm
 
 from tfwstal import inference
 from tfwstal.data import batches
+from tfwstal.data.names import unknown_video
 from tfwstal.errors import InputError
 from tfwstal.evaluation import detection_checks, formats
 from tfwstal.extraction import sources
@@ -179,10 +178,5 @@ class VideoRows:
 
     def _require(self, names, where):
         """Raises InputError if a source lacks the one video."""
-        if not self._only or self._only in names:
-            return
-        near = difflib.get_close_matches(self._only, names, n=1, cutoff=0.0)
-        raise InputError(
-            f"--video={self._only} is not among the {len(names)} videos of "
-            f"{where}" + "".join(f"; the nearest name is {n!r}" for n in near)
-        )
+        if self._only and self._only not in names:
+            raise unknown_video("video", self._only, names, where)

@@ -6,7 +6,6 @@ random number and change no variable, so the training is the same bit for bit
 with and without them.
 """
 
-import difflib
 import time
 
 import keras
@@ -16,6 +15,7 @@ import tensorflow as tf
 from tfwstal import inference
 from tfwstal.data import batches
 from tfwstal.data.annotations import Segment
+from tfwstal.data.names import unknown_video
 from tfwstal.errors import InputError
 
 ATTENTIONS = ("foreground", "context", "background")
@@ -217,12 +217,11 @@ def pictured_videos(info, data_dir, split, videos=()):
         chosen = list(whole.take(len(set(videos)) or PICTURES))
     ids = [video["video_id"].numpy().decode() for video in chosen]
     for video in set(videos).difference(ids):
-        there = list(batches.video_labels(info, data_dir, split))
-        near = difflib.get_close_matches(video, there, n=1, cutoff=0.0)
-        raise InputError(
-            f"--watch_videos: {video!r} is not among the {len(there)} videos "
-            f"of split {split!r} of {data_dir}"
-            + "".join(f"; the nearest name is {name!r}" for name in near)
+        raise unknown_video(
+            "watch_videos",
+            video,
+            batches.video_labels(info, data_dir, split),
+            f"split {split!r} of {data_dir}",
         )
     truths = batches.ground_truth(info, data_dir, split, ids)
     for name, video in zip(ids, chosen, strict=True):
