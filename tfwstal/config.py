@@ -150,9 +150,9 @@ class Config(
         ("evaluate", "visualize"),
         "Format of the detections: ActivityNet JSON, with or without "
         "'results' (json), lines VIDEO START END CLASS SCORE as in the THUMOS "
-        "kit (thumos), CSV, or a pickle of ActionFormer, OpenTAD or pandas; "
-        "auto: found from the content.",
-        choices=("auto", "json", "thumos", "csv", "pickle"),
+        "kit (thumos), CSV, a pickle of ActionFormer, OpenTAD or pandas, or "
+        "MATLAB's .mat; auto: found from the content.",
+        choices=("auto", "json", "thumos", "csv", "pickle", "mat"),
     )
     ground_truth: str = _flag(
         "",

@@ -1,5 +1,6 @@
 """Each format gives the detections that the test itself wrote."""
 
+import io
 import json
 import os
 import pickle
@@ -340,6 +341,81 @@ def test_a_table_for_each_class(pandas_modules, written):
     assert {v: sorted(e, key=key) for v, e in found.items()} == {
         v: sorted(e, key=key) for v, e in by_video().items()
     }
+
+
+# === MATLAB ===
+
+
+def _cells(values):
+    """A column of cells."""
+    found = np.empty((len(values), 1), object)
+    found[:, 0] = values
+    return found
+
+
+def _mat(**variables):
+    scipy_io = pytest.importorskip("scipy.io")
+    content = io.BytesIO()
+    scipy_io.savemat(content, variables)
+    return content.getvalue()
+
+
+def _mat_variables():
+    """The table of `rows` in each of the layouts."""
+    videos, start, end, numbers, scores = zip(*rows(), strict=True)
+    fields = {"videoname": _cells(videos), "t1": start, "t2": end}
+    fields |= {"clsid": numbers, "conf": scores}
+    cells = np.array(rows(), object)
+    records = np.empty((len(videos), 1), [(name, object) for name in fields])
+    for place, row in enumerate(rows()):
+        records[place, 0] = row
+    return {
+        "cell array": {"found": cells},
+        "variables": fields,
+        "structure": {"found": fields},
+        "array of structures": {"found": records},
+    }
+
+
+@pytest.mark.parametrize("name", _mat_variables())
+def test_matlab_files(written, name):
+    path = written(_mat(**_mat_variables()[name]))
+    assert formats.read_detections(path, classes=CLASSES) == by_video()
+
+
+def test_a_matlab_matrix_numbers_the_videos(written):
+    path = written(_mat(found=np.array([[7.0, 1.0, 2.5, 12.0, 0.5]])))
+    assert formats.read_detections(path, classes=CLASSES) == {
+        "video_test_0000007": [
+            {"label": CLASSES[12], "score": 0.5, "segment": [1.0, 2.5]}
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    "variables, message",
+    [
+        ({"found": np.ones((2, 14))}, r"the shape \(2, 14\); five columns"),
+        ({"found": np.full((1, 5), 0.5)}, "0.5 is no number of a video"),
+        ({"t1": [1.0], "t2": [2.0]}, "no column video, label, score"),
+    ],
+)
+def test_another_matlab_file_is_refused(written, variables, message):
+    with pytest.raises(InputError, match=message):
+        formats.read_detections(written(_mat(**variables)), classes=CLASSES)
+
+
+def test_damaged_matlab_files_give_one_line(written):
+    content = _mat(**_mat_variables()["cell array"])
+    for end in range(6, len(content), 97):
+        with pytest.raises(InputError, match="--format=mat"):
+            formats.read_detections(written(content[:end]), classes=CLASSES)
+
+
+def test_without_scipy_a_matlab_file_says_what_to_do(written, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scipy.io", None)
+    with pytest.raises(InputError, match=r"'tfwstal\[mat\]', or save it as"):
+        formats.read_detections(written(b"MATLAB 5.0 MAT-file"))
 
 
 # === Ground truth ===

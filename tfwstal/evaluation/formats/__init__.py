@@ -1,8 +1,8 @@
 """Detections and ground truth in the formats that others write.
 
 Detections: ActivityNet JSON, with or without "results"; the THUMOS kit's text;
-CSV; pickles of ActionFormer, of OpenTAD and of pandas tables. Ground truth:
-ActivityNet JSON, THUMOS's folder of text files, CSV, pickled tables.
+CSV; pickles of ActionFormer, of OpenTAD and of pandas tables; MATLAB. Ground
+truth: ActivityNet JSON, THUMOS's folder of text files, CSV, pickled tables.
 docs/evaluation.md shows an example of each. Reading executes nothing that a
 file asks for.
 """
@@ -11,18 +11,25 @@ import os
 
 from tfwstal.data import activitynet
 from tfwstal.errors import InputError
-from tfwstal.evaluation.formats import databases, json_files, pickles, texts
+from tfwstal.evaluation.formats import (
+    databases,
+    json_files,
+    mat_files,
+    pickles,
+    texts,
+)
 from tfwstal.evaluation.formats.class_names import name_of, read_classes
 from tfwstal.evaluation.formats.problem import Problem
 
 __all__ = ["FORMATS", "read_classes", "read_detections", "read_ground_truth"]
 
-FORMATS = ("auto", "json", "thumos", "csv", "pickle")
+FORMATS = ("auto", "json", "thumos", "csv", "pickle", "mat")
 _READERS = {
     "json": json_files.read,
     "thumos": texts.read_thumos,
     "csv": texts.read_csv,
     "pickle": pickles.read,
+    "mat": mat_files.read,
 }
 
 
@@ -31,7 +38,7 @@ def read_detections(path, file_format="auto", classes=None, label=None):
 
     Args:
         path: the file.
-        file_format: "auto", "json", "thumos", "csv" or "pickle".
+        file_format: one of FORMATS.
         classes: dict from number to class name, for files that number the
             classes; or None.
         label: class to give to every detection in place of its own; JSON and
@@ -109,6 +116,8 @@ def _find(content):
         return "json"
     if _is_pickle(content):
         return "pickle"
+    if content[:6] == b"MATLAB":
+        return "mat"
     first = start.splitlines()[0] if start else b""
     return "csv" if b"," in first else "thumos"
 

@@ -130,36 +130,11 @@ def _load(content):
 def _rows(found, names):
     """Rows of a table, or of a list of tables, one per class."""
     if not isinstance(found, list):
-        return _rows_of_table(found, names)
+        return texts.rows_of_columns(found, names)
     return itertools.chain.from_iterable(
-        _rows_of_table(table, names, label) for label, table in enumerate(found)
+        texts.rows_of_columns(table, names, label)
+        for label, table in enumerate(found)
     )
-
-
-def _rows_of_table(columns, names, label=None):
-    """Rows of a dict of columns.
-
-    Args:
-        columns: dict name -> list.
-        names: columns to read, of `texts.NAMES`.
-        label: class of all rows, if there is no such column.
-
-    Raises:
-        Problem: if a column is missing, or they differ in length.
-    """
-    if not isinstance(columns, dict):
-        raise Problem("its pickle holds neither columns nor videos")
-    places, keys = texts.columns_of(columns), list(columns)
-    lists = {name: columns[keys[place]] for name, place in places.items()}
-    if label is not None and "video" in lists:
-        lists.setdefault("label", [label] * len(lists["video"]))
-    missing = ", ".join(name for name in names if name not in lists)
-    if missing:
-        raise Problem(f"its pickle has no column {missing}")
-    lists = [lists[name] for name in names]
-    if len({len(each) for each in lists}) > 1:
-        raise Problem("the columns of its pickle differ in length")
-    return zip(*lists, strict=True)
 
 
 def _plain(value):

@@ -8,10 +8,10 @@ from tfwstal.evaluation.formats.problem import Problem
 
 # Names that files give to a column, without case, "-" and "_".
 NAMES = {
-    "video": ("video", "videoid", "videoname", "vid", "id"),
-    "start": ("start", "tstart", "stap", "stag", "segmentstart", "xmin"),
-    "end": ("end", "tend", "endp", "endg", "segmentend", "xmax"),
-    "label": ("label", "class", "cls", "labp", "labg", "category"),
+    "video": ("video", "videoid", "videoname", "videonames", "vid", "id"),
+    "start": ("start", "tstart", "stap", "stag", "segmentstart", "t1", "xmin"),
+    "end": ("end", "tend", "endp", "endg", "segmentend", "t2", "xmax"),
+    "label": ("label", "class", "cls", "clsid", "labp", "labg", "category"),
     "score": ("score", "scores", "conf", "confidence", "scop", "prob"),
 }
 _VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm")
@@ -35,6 +35,35 @@ def columns_of(heads):
             if plain in others:
                 found.setdefault(name, place)
     return found
+
+
+def rows_of_columns(columns, names, label=None):
+    """Rows of a dict of columns.
+
+    Args:
+        columns: dict name -> list.
+        names: columns to read, of NAMES.
+        label: class of all rows, if there is no such column.
+
+    Returns:
+        iterable of tuples in the order of `names`, not checked.
+
+    Raises:
+        Problem: if a column is missing, or they differ in length.
+    """
+    if not isinstance(columns, dict):
+        raise Problem("holds neither columns nor videos")
+    places, keys = columns_of(columns), list(columns)
+    lists = {name: columns[keys[place]] for name, place in places.items()}
+    if label is not None and "video" in lists:
+        lists.setdefault("label", [label] * len(lists["video"]))
+    missing = ", ".join(name for name in names if name not in lists)
+    if missing:
+        raise Problem(f"its table has no column {missing}")
+    lists = [lists[name] for name in names]
+    if len({len(each) for each in lists}) > 1:
+        raise Problem("the columns of its table differ in length")
+    return zip(*lists, strict=True)
 
 
 def by_video(rows):

@@ -1,0 +1,91 @@
+"""Detections in MATLAB files, by SciPy (`pip install 'tfwstal[mat]'`)."""
+
+import io
+import zlib
+
+import numpy as np
+
+from tfwstal.evaluation.formats import texts
+from tfwstal.evaluation.formats.problem import Problem
+
+
+def read(content):
+    """Reads a table of detections from a MATLAB file up to version 7.
+
+    The table is a matrix or cell array with five columns: video, start, end,
+    class and score; a structure or an array of structures with such fields; or
+    a variable for each. A video may be a number: 7 is video_test_0000007.
+
+    Args:
+        content: bytes.
+
+    Returns:
+        dict video id -> list of {"label", "score", "segment"}, not checked.
+
+    Raises:
+        Problem: if SciPy is missing, or for anything else.
+    """
+    columns = {
+        name: [_plain(value) for value in np.ravel(column)]
+        for name, column in _columns(_variables(content)).items()
+    }
+    rows = texts.rows_of_columns(columns, texts.NAMES)
+    return texts.by_video((_video(video), *rest) for video, *rest in rows)
+
+
+def _variables(content):
+    """The variables of a MATLAB file: dict name -> array."""
+    try:
+        import scipy.io  # few need it
+    except ImportError:
+        raise Problem(
+            "is a MATLAB file, which needs SciPy: run pip install "
+            "'tfwstal[mat]', or save it as text"
+        ) from None
+    try:
+        found = scipy.io.loadmat(io.BytesIO(content))
+    except NotImplementedError:
+        raise Problem(
+            "is a MATLAB file of version 7.3; save it with -v7"
+        ) from None
+    except (
+        *(ValueError, TypeError, KeyError, IndexError, OSError, EOFError),
+        *(OverflowError, MemoryError, AttributeError, zlib.error),
+        scipy.io.matlab.MatReadError,
+    ) as error:
+        raise Problem(f"is a damaged MATLAB file ({error!s:.80})") from None
+    return {n: v for n, v in found.items() if not n.startswith("__")}
+
+
+def _columns(variables):
+    """Columns of the table: dict name -> array."""
+    if len(variables) != 1:
+        return variables
+    (table,) = variables.values()
+    if table.dtype.names and table.size == 1:
+        return {name: table[name].item() for name in table.dtype.names}
+    if table.dtype.names:
+        return {name: table[name] for name in table.dtype.names}
+    if table.ndim == 2 and table.shape[1] == len(texts.NAMES):
+        return dict(zip(texts.NAMES, table.T, strict=True))
+    raise Problem(
+        f"its variable has the shape {table.shape}; five columns are needed: "
+        "video, start, end, class, score"
+    )
+
+
+def _plain(value):
+    """A number or text, out of the arrays that cells hold."""
+    while isinstance(value, np.ndarray):
+        if value.size != 1:
+            raise Problem(f"one of its cells has {value.size} values")
+        value = value.item()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _video(value):
+    if isinstance(value, str):
+        return value.strip()
+    if not float(value).is_integer() or value < 0:
+        raise Problem(f"{value} is no number of a video")
+    return f"video_test_{int(value):07d}"
