@@ -290,9 +290,7 @@ def test_any_name_is_a_tag(tmp_path):
 
 
 def test_a_video_that_is_not_there(records):
-    with pytest.raises(
-        InputError, match="watch_videos=test_4 is not"
-    ):
+    with pytest.raises(InputError, match="watch_videos=test_4 is not"):
         watch.pictured_videos(
             records_folder.read(records), records, "test", ("test_5", "test_4")
         )
