@@ -1,4 +1,4 @@
-r"""COMMAND: tells what a set of videos holds and what is wrong with it.
+r"""COMMAND: statistics of a set of videos, and what is wrong with it.
 
     python -m tfrecords_tools.inspect --data_dir=records
     python -m tfrecords_tools.inspect --features_dir=my_features \
@@ -6,8 +6,8 @@ r"""COMMAND: tells what a set of videos holds and what is wrong with it.
     python -m tfrecords_tools.inspect --data_dir=records --record=video_1
 
 It reads records or any folder that convert reads, one video at a time, and
-prints counts, lengths, features and findings. Findings are no errors: the exit
-status stays 0. The report has all that the text cuts short.
+prints counts, lengths, features and findings. Findings do not change the exit
+status, which is 0. The JSON report contains the lists that the text shortens.
 """
 
 from tfwstal import command_line
@@ -24,7 +24,7 @@ from tfwstal.plotting import figures
 
 
 def main(config):
-    """Inspects what the flags name; prints, and writes what is asked for."""
+    """Inspects the set that a Config names; see the module."""
     if config.record:
         if config.report or config.picture:
             raise InputError(

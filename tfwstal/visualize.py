@@ -26,6 +26,7 @@ from tfwstal.errors import InputError
 from tfwstal.evaluation import formats, scoring
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.evaluation.words import counted
+from tfwstal.extraction import sources
 from tfwstal.plotting import figures, html_report, html_tables, timeline
 from tfwstal.plotting.video_rows import VideoRows
 from tfwstal.training import run_folder
@@ -125,12 +126,14 @@ def _evaluate(config):
 
 
 def _check_output(flag, config):
+    films = sources.find(config.films, "films")[0] if config.films else ()
     files.check_outputs(
         {flag: getattr(config, flag)},
         [
             config.ground_truth,
             config.detections,
             config.film,
+            *(film.path for film in films),
             *folder.files_of(config.data_dir),
             *run_folder.files_of(config.run_dir),
         ],

@@ -57,6 +57,7 @@ def test_errors_without_a_true_positive_show_their_zeros():
     # The one detection has tIoU 1 / 3 with b; without it nothing is found.
     assert profile.get_legend_handles_labels()[1] == ["confusion"]
     assert [text.get_text() for text in gains.texts] == ["0.0"] * 5
+    assert gains.get_ylim()[0] == 0 and gains.get_ylim()[1] > 1
     # Of 4 and 3 s, two in the video; other ranges have no value.
     shown = [text.get_text() for text in sensitivity.texts]
     assert shown[:5] == ["0.0", "0.0", "–", "–", "–"]

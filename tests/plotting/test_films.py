@@ -260,6 +260,15 @@ def test_what_is_refused(flags, changes, message):
     assert message in str(caught.value)
 
 
+def test_a_film_is_not_overwritten(flags, films, tmp_path):
+    path = tmp_path / "plain.mp4"
+    path.write_bytes((films / "plain.mp4").read_bytes())
+    changes = {"films": str(path), "html": str(path), "overwrite": True}
+    with pytest.raises(InputError, match="is also an input"):
+        visualize.main(flags(**changes))
+    assert path.read_bytes() == (films / "plain.mp4").read_bytes()
+
+
 def test_films_of_other_names(flags, films, tmp_path):
     with pytest.raises(InputError, match="none of its 1 films is named after"):
         visualize.main(flags(films=str(films / "other.mkv")))

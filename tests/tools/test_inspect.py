@@ -375,7 +375,7 @@ def test_nothing_can_be_used(tmp_path, capsys):
     path = tmp_path / "page.png"
     flags = {"features_dir": str(tmp_path / "raw"), "picture": str(path)}
     assert inspect(tmp_path, **flags)["videos"] == []
-    assert "no video can be used" in capsys.readouterr().out
+    assert "no usable video" in capsys.readouterr().out
     assert path.is_file()
 
 
@@ -469,7 +469,7 @@ def test_long_lists_are_cut_and_counted(report):
 
 def test_lengths_are_not_called_right_without_durations(report):
     known = text.render(report | {"findings": {"length": []}})
-    assert "none: videos of another length" in known
+    assert "none: videos whose length" in known
     unknown = report | {"durations": {"known": 0, "median_ratio": None}}
     out = text.render(unknown | {"findings": {"length": []}})
     assert "none:" not in out and "lengths are not checked" in out

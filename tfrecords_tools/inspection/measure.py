@@ -1,4 +1,4 @@
-"""What is known of one video, and of all: plain numbers, ready for JSON."""
+"""Statistics of one video and of a set, as plain numbers for JSON."""
 
 import collections
 import hashlib
@@ -7,12 +7,12 @@ import statistics
 
 import numpy as np
 
-# T and duration / seconds a snippet may differ by a snippet, which extractors
-# drop or fill up at the end, and by this part: annotated durations are rounded,
-# but 24 frames a second for 25 is 4 %.
+# T may differ from duration / seconds per snippet by one snippet, which
+# extractors drop or pad at the end, and by this fraction, since annotated
+# durations are rounded. 24 frames per second in place of 25 differ by 4 %.
 TOLERANCE = 0.02
-# Beyond the end of the features by more than this is beyond; a snippet, for
-# the same reason, and a millisecond, as records hold float32 and microseconds.
+# Segments may end one snippet after the features, for the same reason, and this
+# many seconds more, since records hold float32 and microseconds.
 _SLACK = 1e-3
 
 
@@ -23,16 +23,16 @@ def measure(video):
         video: videos.Video with features.
 
     Returns:
-        dict that JSON can hold; times in seconds, `expected_snippets` is
-        duration / seconds per snippet (None without a duration), statistics
-        are over the finite values (None without any).
+        dict for JSON. Times are in seconds; `expected_snippets` is duration /
+        seconds per snippet, None without a duration; statistics are over the
+        finite values, None if there are none.
     """
     values = video.features
     length, width = values.shape
     seconds = video.seconds_per_snippet
     finite = np.isfinite(values)
     used = values if finite.all() else values[finite]
-    # One snippet alone is constant where all its values are the same.
+    # A single snippet is constant if all its values are equal.
     first = values[:1] if length > 1 else values[:, :1]
     content = np.ascontiguousarray(values)
     duration = video.duration
@@ -67,10 +67,10 @@ def summarize(collection, rows, unusable):
     Args:
         collection: videos.Collection.
         rows: from `measure`, of every video with features.
-        unusable: (video, problem) of every other one.
+        unusable: (video, problem) of every other video.
 
     Returns:
-        dict that JSON can hold.
+        dict for JSON.
     """
     splits = sorted({row["split"] for row in rows})
     # Training comes first.
@@ -122,7 +122,7 @@ def summarize(collection, rows, unusable):
 
 
 def _classes(classes, per_split):
-    """dict class -> split -> how many videos and instances."""
+    """dict class -> split -> number of videos and of instances."""
     counted = {
         split: (
             collections.Counter(n for row in part for n in row["labels"]),
@@ -140,11 +140,11 @@ def _classes(classes, per_split):
 
 
 def find_faults(collection, rows, unusable):
-    """What is, or may be, wrong.
+    """Finds what is, or may be, wrong.
 
     Returns:
-        dict kind of finding -> list of {"videos": ids, "detail": text}; all
-        kinds are there.
+        dict kind of finding -> list of {"videos": ids, "detail": text}; every
+        kind has a key.
     """
     found = {
         "unusable": _items(unusable),
@@ -173,7 +173,7 @@ def find_faults(collection, rows, unusable):
     if rows:
         usual = statistics.mode(row["width"] for row in rows)
         found["width"] = _items(
-            (row["video"], f"{row['width']} features, others have {usual}")
+            (row["video"], f"{row['width']} features wide, others {usual}")
             for row in rows
             if row["width"] != usual
         )
@@ -181,7 +181,7 @@ def find_faults(collection, rows, unusable):
 
 
 def _left_out(pairs):
-    """Sorts the videos left out by the reasons that `layouts` gives."""
+    """Groups the videos left out by the reasons that `layouts` gives."""
     found = {"without_features": [], "without_annotation": [], "left_out": []}
     for name, reason in pairs:
         if reason.endswith(" is missing"):
@@ -206,7 +206,7 @@ def _wrong_lengths(rows):
 
 
 def segment_problem(row, start, end):
-    """What is wrong with a segment of a video of `measure`, or ""."""
+    """What is wrong with a segment of a measured video, or ""."""
     return _early(row, start, end) or _late(row, start, end)
 
 
@@ -233,7 +233,7 @@ def _segments(rows, problem):
 
 
 def _duplicates(rows):
-    """Groups of videos whose features are the same bytes of the same shape."""
+    """Groups of videos whose features are equal, bit for bit."""
     groups = collections.defaultdict(list)
     for row in rows:
         groups[row["sha256"], row["snippets"]].append(row)
@@ -252,7 +252,7 @@ def _items(pairs):
 
 
 def _features(rows):
-    """Statistics of all features from those of the videos."""
+    """Statistics of all features, from those of the videos."""
     rows_used = [row for row in rows if row["mean"] is not None]
     total = sum(row["values"] for row in rows)
     found = {
@@ -279,7 +279,7 @@ def _features(rows):
 
 
 def _counts(values):
-    """dict value as text -> how often, in the order of the values."""
+    """dict value as text -> its count, in ascending order of the values."""
     return {str(k): n for k, n in sorted(collections.Counter(values).items())}
 
 
@@ -288,11 +288,11 @@ def _spread(values, first):
 
     Args:
         values: dict split -> list of numbers from 0.
-        first: upper edge of the first bin; each later one is double.
+        first: upper edge of the first bin; each later edge is double.
 
     Returns:
         dict of min, median, max (None without values), `edges` [N+1] and
-        `counts`, dict split -> [N]; a bin holds its lower edge.
+        `counts`, dict split -> [N]; a bin includes its lower edge.
     """
     every = [value for part in values.values() for value in part]
     if not every:

@@ -1,4 +1,4 @@
-"""One video in full: the keys of its record, its features, its segments."""
+"""One video in detail: the keys of its record, its features, its segments."""
 
 import pathlib
 
@@ -10,7 +10,7 @@ from tfwstal.data import feature_files
 from tfwstal.data.names import unknown_video
 from tfwstal.errors import InputError
 
-# Values of a key that are shown, and characters of a text.
+# Values shown of each key.
 _SHOWN = 6
 _KINDS = {
     "bytes_list": "string",
@@ -20,7 +20,11 @@ _KINDS = {
 
 
 def describe(collection, name):
-    """Text on the video `name` of a videos.Collection.
+    """Describes a video as text.
+
+    Args:
+        collection: videos.Collection.
+        name: id of the video.
 
     Raises:
         InputError: if there is no such video, or its features cannot be used.
@@ -62,14 +66,14 @@ def _keys(serialized):
 
 
 def _text(value):
-    """One value of a key; raw bytes only as their number."""
+    """One value of a key; of binary data only the size."""
     if not isinstance(value, bytes):
         return f"{value:g}" if isinstance(value, float) else str(value)
     try:
         text = value.decode()
     except UnicodeDecodeError:
         text = "\0"
-    # Features may be text by chance, as zeros are, but do not print.
+    # Some features decode as text, such as zeros, but are not printable.
     return repr(text) if text.isprintable() else f"<{len(value)} bytes>"
 
 
@@ -87,11 +91,11 @@ def _files(paths):
 
 
 def _features(row, dtype):
-    """Lines on features and time."""
+    """Lines about the features and the time scale."""
     covered = row["snippets"] * row["seconds_per_snippet"]
     lines = [
         f"features [{row['snippets']}, {row['width']}], read as {dtype}: "
-        f"{covered:.2f} s at {row['seconds_per_snippet']:g} s a snippet",
+        f"{covered:.2f} s at {row['seconds_per_snippet']:g} s per snippet",
         f"  zeros {row['zeros'] / row['values']:.1%}, NaN {row['nan']}, "
         f"infinite {row['infinite']}" + (", constant" * row["constant"]),
     ]

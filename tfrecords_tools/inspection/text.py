@@ -1,30 +1,30 @@
-"""The report as text for a terminal, at most 80 columns but for names."""
+"""The report as text, 80 columns wide except for long names."""
 
 import textwrap
 
-# Long lists are cut to so many lines; the JSON report has them whole.
+# Lengths to which lists are cut; the JSON report has all items.
 SHOWN_CLASSES = 20
 SHOWN_FINDINGS = 5
 _BAR = 30
 
 _TITLES = {
     "unusable": "videos whose features cannot be used",
-    "without_features": "videos annotated but without features",
+    "without_features": "annotated videos without features",
     "without_annotation": "features without annotation",
     "left_out": "videos left out for another reason",
-    "length": "videos of another length than their duration says",
-    "late": "segments beyond the features by more than a snippet",
-    "early": "segments reversed or before the start of their video",
+    "length": "videos whose length does not match their duration",
+    "late": "segments that end over a snippet after the features",
+    "early": "segments that are reversed or start before their video",
     "dropped": "segments left out",
     "not_finite": "videos with NaN or infinite values",
-    "constant": "constant videos",
-    "duplicate": "groups of videos with the same features",
-    "width": "videos of another width",
+    "constant": "videos with constant features",
+    "duplicate": "groups of videos with equal features",
+    "width": "videos with features of another width",
 }
 
 
 def render(report):
-    """The text of a report of `measure.summarize`; no line break at the end."""
+    """A report of `measure.summarize` as text, without a newline at its end."""
     return "\n".join(
         [
             *(
@@ -33,8 +33,8 @@ def render(report):
             ),
             "",
             *_splits(report),
-            *_histogram("snippets a video", report["snippets"]),
-            *_histogram("seconds an instance", report["instance_seconds"]),
+            *_histogram("snippets per video", report["snippets"]),
+            *_histogram("seconds per instance", report["instance_seconds"]),
             *_classes(report["classes"]),
             *_features(report["features"]),
             *_durations(report["durations"], len(report["videos"])),
@@ -44,9 +44,9 @@ def render(report):
 
 
 def _splits(report):
-    """A table of the splits, then how many labels their videos have."""
+    """A table of the splits, and the number of labels of their videos."""
     if not report["splits"]:
-        return ["no video can be used"]
+        return ["no usable video"]
     lines = [
         f"{'':14}{'videos':>9}{'instances':>11}{'snippets':>11}{'hours':>9}"
     ]
@@ -57,7 +57,7 @@ def _splits(report):
         )
     shortest, longest = report["seconds_per_snippet"]
     to = f" to {longest:g}" if longest > shortest else ""
-    lines.append(f"  a snippet is {shortest:g}{to} s")
+    lines.append(f"  a snippet lasts {shortest:g}{to} s")
     lines += ["", "videos by number of classes"]
     for split, counts in report["labels_per_video"].items():
         texts = [f"{count} with {n}" for n, count in counts.items()]
@@ -69,7 +69,7 @@ def _splits(report):
 
 
 def _histogram(title, spread):
-    """Lines of a histogram over all splits, with the counts of each."""
+    """A histogram over all splits, with the counts of each."""
     if not spread["edges"]:
         return ["", f"{title}: none"]
     lines = [
@@ -90,7 +90,7 @@ def _histogram(title, spread):
 
 
 def _classes(classes):
-    """A table of the classes, and which of them a split lacks."""
+    """A table of the classes, and the classes that a split lacks."""
     splits = list(next(iter(classes.values()), {}))
     lines = [
         "",
@@ -113,7 +113,7 @@ def _classes(classes):
 
 def _features(found):
     if found["min"] is None:
-        return ["", "features: no finite value"]
+        return ["", "features: no finite values"]
     widths = ", ".join(found["widths"])
     return [
         "",
@@ -127,7 +127,7 @@ def _features(found):
 
 def _durations(found, count):
     if not found["known"]:
-        return ["durations: none is annotated, so lengths are not checked"]
+        return ["durations: none annotated, so lengths are not checked"]
     return [
         f"durations: annotated for {found['known']} of {count} videos; median "
         f"of snippets / expected: {found['median_ratio']:.3f}",
@@ -136,7 +136,7 @@ def _durations(found, count):
 
 
 def _findings(findings, has_durations):
-    """The findings that are there, then the names of the checks without."""
+    """The findings by kind, then the kinds without findings."""
     lines = ["", "findings:"]
     for kind, items in findings.items():
         if not items:

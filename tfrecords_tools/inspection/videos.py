@@ -1,4 +1,4 @@
-"""The videos of a set, one at a time, whether records or raw folders."""
+"""The videos of a set, one at a time, from records or from raw folders."""
 
 import collections.abc
 import dataclasses
@@ -23,9 +23,9 @@ class Video:
         labels: names of its actions.
         segments: (start, end, label), seconds.
         duration: seconds as annotated, or None.
-        seconds_per_snippet: from one snippet's start to the next one's.
+        seconds_per_snippet: time from the start of a snippet to the next.
         source: its serialized record, or the paths of its feature files.
-        features: [T, D] float32, RGB then flow; None where there is a problem.
+        features: [T, D] float32, RGB then flow; None if there is a problem.
         problem: why the features cannot be used, or "".
     """
 
@@ -42,18 +42,18 @@ class Video:
 
 @dataclasses.dataclass(frozen=True)
 class Collection:
-    """A set of videos, not yet read.
+    """A set of videos that are read on demand.
 
     Attributes:
-        about: what it is and where it lies, for the report.
+        about: dict for the report: what the set is, and its paths.
         classes: action names in order.
-        num_videos: how many `read` gives.
-        left_out: (video, reason) of every video that is not among them.
-        dropped_segments: (video, detail) of the segments that are not there.
+        num_videos: number of videos that `read` yields.
+        left_out: (video, reason) of each video that `read` leaves out.
+        dropped_segments: (video, detail) of each segment left out.
         names: function that returns the ids of the videos.
-        read: function that yields each Video; with the argument `only`, an
-            id, that one alone.
-        files: paths that are read.
+        read: function that yields each Video, or only the one whose id is its
+            argument `only`.
+        files: paths of the files that are read.
     """
 
     about: dict
@@ -87,7 +87,7 @@ def of_records(data_dir):
     info = folder.read(data_dir)
     splits = [split for split, shards in info.splits.items() if shards]
     if not splits:
-        raise InputError(f"{data_dir} holds no video; convert again")
+        raise InputError(f"{data_dir} contains no video; convert again")
 
     def names():
         found = (batches.video_labels(info, data_dir, s) for s in splits)
@@ -130,9 +130,9 @@ def of_records(data_dir):
 
 
 def of_features(config):
-    """The Collection of a folder that convert would read.
+    """The Collection of a folder that convert can read.
 
-    What convert stops at, a missing file or a bad segment, is told instead.
+    Missing files and bad segments, which stop convert, are reported instead.
     """
     source = layouts.discover(
         dataclasses.replace(

@@ -83,10 +83,11 @@ def _draw_profile(axes, diagnosis):
 
 def _draw_gains(axes, diagnosis):
     """A bar per kind of error: what its removal would gain."""
+    gains = [100 * diagnosis.gains[KINDS[kind]] for kind in ERRORS]
     for place, kind in enumerate(ERRORS):
         bars = axes.bar(
             place,
-            100 * diagnosis.gains[KINDS[kind]],
+            gains[place],
             color=_COLOURS[kind],
             hatch=_HATCHES[kind],
             **_BARS,
@@ -96,7 +97,8 @@ def _draw_gains(axes, diagnosis):
     axes.set_xticks(range(len(names)), names, fontsize=8)
     axes.set_title("Removing an error")
     axes.set_ylabel("Gain of normalized mAP (points)")
-    axes.margins(y=0.12)
+    # At least one point high, also if there is nothing to gain.
+    axes.set_ylim(1.12 * min(0, *gains), 1.12 * max(1, *gains))
 
 
 def _draw_ranges(axes, diagnosis, attribute, overall):

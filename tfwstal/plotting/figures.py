@@ -1,4 +1,4 @@
-"""What all figures share: their style, and how they are written."""
+"""Style of all figures, and writing them to files."""
 
 import contextlib
 import pathlib
@@ -25,8 +25,8 @@ _CJK_FONTS = (
 def style():
     """Settings for making figures: a decorator, or a context.
 
-    Names of videos and classes may contain $, which starts no formula, and
-    characters of any language.
+    Names of videos and classes may contain characters of any language, and a
+    $ in them does not start a formula.
     """
     installed = set(font_manager.get_font_names())
     others = [font for font in _CJK_FONTS if font in installed]
@@ -43,7 +43,7 @@ def check_picture(path):
     """Checks --picture before any work.
 
     Raises:
-        InputError: if it is not to be a PNG or an SVG.
+        InputError: if its suffix is not that of a PNG or an SVG.
     """
     if pathlib.Path(path).suffix.lower() not in SUFFIXES:
         raise InputError(f"--picture={path} must end in .png or .svg")
@@ -56,7 +56,7 @@ def save(figure, path):
     figures give equal bytes.
 
     Returns:
-        a sentence if no installed font has some character, else None.
+        a warning if no installed font has some of the characters, or None.
     """
     path = pathlib.Path(path)
     kind = path.suffix.lower()[1:]

@@ -1,4 +1,4 @@
-"""Frames of a film in a row, each above the time at which it is shown."""
+"""A row of frames of a film along the time axis, and how to play the film."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ import numpy as np
 from tfwstal.extraction import frame_folders, stills
 from tfwstal.plotting.rows import FilmStrip
 
-# Width over height of a strip, as that of the time axis in the page.
+# Width over height of a strip, as of its row in the page.
 _ASPECT = 12
 # Narrower frames cannot be told apart.
 _MOST_FRAMES = 24

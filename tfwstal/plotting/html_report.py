@@ -1,10 +1,10 @@
 """One HTML page of many videos on their time axes, for any browser.
 
-The page needs no other file and no network, and its own policy forbids both;
-only films are read from where they are. Numbers, names and frames are in it as
-JSON; a script draws a video when it comes near the window, so that a page of
-thousands opens at once. Curves are stored in steps of 1/255, finer than a line
-on a screen.
+The page is one file. Its content security policy forbids the network; films are
+read from the disk. Numbers, names and frames are embedded as JSON, and a script
+draws a video when it comes near the window, so a page with thousands of videos
+opens at once. Curves are stored in steps of 1/255, finer than a line on a
+screen.
 """
 
 import html
@@ -32,15 +32,15 @@ _HELP = (
 
 
 def render(title, videos, evaluation=None, folder="."):
-    """The page as text.
+    """Renders the page as text.
 
     Args:
-        title: of the page.
+        title: title of the page.
         videos: dict video id -> its rows: Bars, Curves and FilmStrips. The
             first Bars are the ground truth if they carry no scores.
         evaluation: Evaluation, or None for a page without tables. With one,
-            the videos come worst first: by recall, then by mAP.
-        folder: of the page; films are found from there.
+            the worst videos come first: by recall, then by mAP.
+        folder: folder of the page, to which the paths of films are relative.
     """
     heads = ["video", "seconds", "true segments", "detections drawn"]
     scores = evaluation.by_video if evaluation else {}
@@ -91,7 +91,7 @@ def _index_row(number, video, rows, seconds, scores):
 
 
 def film_remark(films, failed):
-    """A sentence on the films that do not play in the page, or None.
+    """A warning about films that do not play in the page, or None.
 
     Args:
         films: dict video id -> FilmStrip.
@@ -115,7 +115,7 @@ def film_remark(films, failed):
 
 
 def _section(number, video, rows, folder):
-    """One video's part of the page; the script draws into its plot."""
+    """The section of one video; the script draws its plot."""
     height = html_rows.height(rows)
     films = [row for row in rows if isinstance(row, FilmStrip)]
     plays = any(not row.is_folder for row in films)
@@ -129,7 +129,7 @@ def _section(number, video, rows, folder):
 
 
 def _film(strip, folder):
-    """The player of a film, and what to do if a browser does not play it."""
+    """The player of a film, and advice if a browser does not play it."""
     command = f"<code>{html.escape(strip.command)}</code>"
     if strip.problem:
         hidden, advice = "", f"{html.escape(strip.problem)}. To convert it:"
@@ -144,7 +144,7 @@ def _film(strip, folder):
 
 
 def _url(path, folder):
-    """A relative URL, so that page and films can move together."""
+    """A relative URL, so that page and films can be moved together."""
     path = os.path.abspath(path)
     try:
         path = os.path.relpath(path, folder)

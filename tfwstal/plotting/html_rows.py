@@ -1,4 +1,4 @@
-"""Rows of a video as the page's JSON; its script draws them."""
+"""Rows of a video as JSON, which the script of the page draws."""
 
 import base64
 import io
@@ -8,7 +8,7 @@ from matplotlib import image
 
 from tfwstal.plotting.rows import Bars, Curves, FilmStrip
 
-# Heights in the page's picture, 1000 wide; its script has the same.
+# Heights in a plot 1000 units wide; html_report.js has the same values.
 _LANE, _CURVES, _STRIP, _TITLE, _AXIS = 20, 84, 60, 22, 34
 _JPEG_QUALITY = 60
 
@@ -24,7 +24,7 @@ def encoded(rows, names):
 
 
 def height(rows):
-    """Height of a picture of rows, 1000 wide."""
+    """Height of a plot of rows, 1000 units wide."""
     return _AXIS + sum(_height(row) for row in rows)
 
 

@@ -11,7 +11,7 @@ from tfwstal.evaluation.average_precision.by_video import score_videos
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` finds, for the page's tables.
+    """Results of `evaluate` for the tables of the page.
 
     Attributes:
         facts: lines about what was evaluated.

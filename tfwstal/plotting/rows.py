@@ -15,8 +15,8 @@ SCORE_PART = 0.3
 TOP_K = 10
 # Classes whose activation is drawn, best video scores first.
 TOP_CLASSES = 4
-# Of classes: from three colour maps, without what resembles an attention's
-# orange or grey.
+# Colours of classes, from three colour maps. None is similar to the orange or
+# the grey of an attention.
 COLOURS = tuple(
     matplotlib.colormaps[name].colors[i]
     for name, i in (
@@ -35,8 +35,8 @@ ATTENTIONS = {
 class Bars:
     """A row of segments in seconds, each with an intensity from 0 to 1.
 
-    Those of detections have scores, too. `duration` is that of the video in
-    seconds, 0 where it is not known.
+    Bars of detections also have scores. `duration` is the length of the video
+    in seconds, 0 if it is not known.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Bars:
 
     @property
     def end(self):
-        """Seconds that the time axis needs for this row."""
+        """Seconds at which the row ends on the time axis."""
         return max([self.duration, *(each.end for each in self.segments)])
 
     @property
@@ -67,7 +67,7 @@ class Curves:
 
     @property
     def end(self):
-        """Seconds that the time axis needs for this row."""
+        """Seconds at which the row ends on the time axis."""
         return len(self.values) * self.seconds_per_snippet
 
     @property
@@ -113,7 +113,7 @@ def truth_bars(segments, duration=0.0):
 
 
 def strongest(detections):
-    """Bars of a video's best detections, as intense as their scores are high.
+    """Bars of a video's best detections; a higher score is more intense.
 
     Args:
         detections: list of {"label", "score", "segment": [start, end]}.

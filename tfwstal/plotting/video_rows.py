@@ -1,4 +1,4 @@
-"""The rows of videos, from the sources that `visualize` is given."""
+"""The rows of videos, collected from the sources of `visualize`."""
 
 import tqdm
 
