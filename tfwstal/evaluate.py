@@ -5,9 +5,8 @@ r"""COMMAND: detections and ground truth -> mean average precision.
     python -m tfwstal.evaluate --ground_truth=gt.json --subset=test \
         --detections=a.json,b.json --table=comparison.md
     python -m tfwstal.evaluate ... --subset=validation --proposals
-    python -m tfwstal.evaluate ... --protocol=thumos14 \
-        --ambiguous=Ambiguous_test.txt --videos=thumos14_210 --analysis \
-        --picture=errors.svg
+    python -m tfwstal.evaluate ... --flagfile=configs/eval_thumos14_213.flags \
+        --analysis --picture=errors.svg
 
 docs/evaluation.md describes the formats, the protocols and the tables.
 """
@@ -16,8 +15,6 @@ from tfwstal import command_line
 
 if __name__ == "__main__":  # answers --help before the slow imports
     command_line.start("evaluate", tensorflow=False)
-
-import pathlib
 
 from tfwstal import files
 from tfwstal.errors import InputError
@@ -35,7 +32,7 @@ from tfwstal.training import collapse
 def main(config):
     """Evaluates as the Config says; see the module."""
     config.require("ground_truth", "detections")
-    _check_outputs(config)
+    _check_flags(config)
     inputs = read_inputs(config)
     if config.proposals:
         found = proposals.summarize(inputs)
@@ -103,8 +100,8 @@ def _analyse(config, inputs):
     return error_analysis.report_of(diagnosis)
 
 
-def _check_outputs(config):
-    """Checks the output files, and what excludes what, before any work."""
+def _check_flags(config):
+    """Checks combinations of flags and the output files before any work."""
     paths = scoring.paths_of(config.detections)
     if config.proposals:
         names = ("analysis", "picture", "per_class", "ties", "bootstrap")
@@ -113,11 +110,9 @@ def _check_outputs(config):
             {name: bool(getattr(config, name)) for name in names},
         )
     if config.picture:
-        suffix = pathlib.Path(config.picture).suffix.lower()
-        if suffix not in (".png", ".svg"):
-            raise InputError(
-                f"--picture={config.picture} must end in .png or .svg"
-            )
+        from tfwstal.plotting import figures  # matplotlib is slow
+
+        figures.check_picture(config.picture)
     if config.table:
         comparison.check_suffix(config.table)
     if (config.analysis or config.picture) and len(paths) > 1:
@@ -125,11 +120,9 @@ def _check_outputs(config):
             "--analysis and --picture need one file of --detections; "
             f"{len(paths)} were given"
         )
+    outputs = ("report", "picture", "table")
     files.check_outputs(
-        {
-            name: getattr(config, name)
-            for name in ("report", "picture", "table")
-        },
+        {name: getattr(config, name) for name in outputs},
         [config.ground_truth, *paths, config.ambiguous, config.videos],
         config.overwrite,
     )

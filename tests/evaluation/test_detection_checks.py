@@ -128,6 +128,13 @@ def test_what_is_not_allowed_is_named(score, rule):
         score(truth, found, **rules | {rule: "error"})
 
 
+def test_a_class_that_is_a_number_asks_for_a_class_list(score):
+    truth, found = random_rows(7)
+    numbered = [(row[0], "7", *row[2:]) for row in found if row[0] in "uv"]
+    with pytest.raises(InputError, match="--classes=FILE names classes"):
+        score(truth, numbered)
+
+
 def test_reversed_detections_are_swapped_skipped_or_refused(score):
     truth, found = random_rows(8)
     found = [row for row in found if row[0] in "uv" and row[1] in "ab"]

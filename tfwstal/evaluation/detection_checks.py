@@ -144,6 +144,8 @@ def _unknown_error(path, unknown, truth, subset):
             f"{truth.path}"
         )
         flag = "unknown_classes"
+        if label.isdecimal():
+            what += " (--classes=FILE names classes that are numbers)"
     others = len(unknown) - 1
     count = f" (and {others} more detections like it)" if others else ""
     return InputError(
