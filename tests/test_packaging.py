@@ -32,6 +32,8 @@ def test_the_wheel_holds_packages_and_recipes(wheel):
     for name in (
         "tfwstal/method/model.py",
         "tfwstal/plotting/html_report.html",
+        "tfwstal/plotting/html_report.css",
+        "tfwstal/plotting/html_report.js",
         "tfwstal/configs/thumos14.flags",
         "tfwstal/configs/ablations/table3_row1_fg.flags",
         "tfrecords_tools/convert.py",
