@@ -1,4 +1,4 @@
-"""Choices that change an evaluation's numbers: videos, ambiguity, unit."""
+"""Settings that change an evaluation's numbers: videos, ambiguity, unit."""
 
 import dataclasses
 import math
@@ -26,13 +26,13 @@ _LEFT_OUT = {
 
 
 def split_ambiguous(videos):
-    """Takes segments labelled Ambiguous out of the ground truth.
+    """Separates segments labelled Ambiguous from the ground truth.
 
     Args:
         videos: dict video id -> VideoAnnotation.
 
     Returns:
-        A pair of the dict without them, and a list of (video, start, end).
+        The dict without them, and a list of (video, start, end).
     """
     rows = [
         (name, segment.start, segment.end)
@@ -51,13 +51,13 @@ def split_ambiguous(videos):
 
 
 def read_ambiguous(path):
-    """Ambiguous segments of a text file, VIDEO START END a line, in seconds.
+    """Reads ambiguous segments from lines VIDEO START END, in seconds.
 
     Returns:
         list of (video, start, end).
 
     Raises:
-        InputError: if the file cannot be read, or a line has another form.
+        InputError: if the file cannot be read or a line is malformed.
     """
     rows = []
     for number, line in files.numbered_lines(path):
@@ -76,10 +76,10 @@ def read_ambiguous(path):
 
 
 def add_ambiguous_videos(videos, rows, everything, subset):
-    """`videos` and, without an action, those that `rows` name beyond them.
+    """Adds videos that only have ambiguous segments.
 
-    THUMOS-14's video 1292 has none but ambiguous segments, so that the ground
-    truth in circulation lacks it; the challenge's kit has it.
+    THUMOS-14's video 1292 has only ambiguous segments. The ground truth in
+    circulation lacks it, but the challenge's kit counts it.
     """
     added = dict(videos)
     for name, _, _ in rows:
@@ -89,7 +89,7 @@ def add_ambiguous_videos(videos, rows, everything, subset):
 
 
 def select_videos(videos, options, truth):
-    """The part of `videos` that `options.videos` lists.
+    """Selects the videos that `options.videos` lists.
 
     Args:
         videos: dict video id -> VideoAnnotation.
@@ -116,7 +116,7 @@ def select_videos(videos, options, truth):
 
 
 def to_columns(videos, results, ambiguous, unit="seconds", snippet=(16, 25.0)):
-    """Columns for `average_precision`.
+    """Converts videos and detections to columns for `average_precision`.
 
     Args:
         videos: dict video id -> VideoAnnotation.
@@ -153,7 +153,7 @@ def to_columns(videos, results, ambiguous, unit="seconds", snippet=(16, 25.0)):
 
 
 def without(detections, dropped):
-    """The Detections that the bool array `dropped` [N] does not mark."""
+    """Returns the Detections without those that `dropped` [N] bool marks."""
     rows = np.flatnonzero(~dropped).tolist()
     return average_precision.Detections(
         *(

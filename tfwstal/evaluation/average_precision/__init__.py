@@ -1,22 +1,22 @@
 """Temporal IoU, average precision and mAP of detections, in NumPy.
 
-Two protocols, each as its authors' kit counts, ties included:
+Two protocols, each equal to its authors' kit, including the order of ties:
 
 activitynet: Evaluation/eval_detection.py of
 https://github.com/activitynet/ActivityNet, interpolated AP. Detections of
 equal score, and instances of equal tIoU with a detection, come in the order of
-its `argsort()[::-1]` with NumPy's quicksort, see `unstable_sort`; up to 16
-values that is the last first.
+its `argsort()[::-1]` with NumPy's quicksort (see `unstable_sort`); for up to 16
+values, the last comes first.
 
 thumos14: TH14evalDet_Updated.m of the THUMOS-14 challenge
 (http://crcv.ucf.edu/THUMOS14/), AP without interpolation. Equal scores come in
 the order of the videos' names, then of the input.
 
-One point is settled that both leave open: two identical segments of zero
-length have tIoU 1, where the one divides by zero and the other says 0.
+Two identical segments of zero length have tIoU 1 here. ActivityNet's kit
+divides by zero, and the challenge's gives 0.
 
 Shapes: H thresholds, C classes, N detections, M ground-truth instances.
-Segments are [start, end] in seconds, or in any other unit.
+Segments are [start, end] in any one unit, usually seconds.
 """
 
 import dataclasses
@@ -63,10 +63,10 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class MeanAveragePrecision:
-    """What `mean_average_precision` finds.
+    """Result of `mean_average_precision`.
 
     Attributes:
-        thresholds: H tIoU thresholds, as they were asked for.
+        thresholds: H tIoU thresholds, as given.
         labels: C classes of the ground truth, sorted.
         num_instances: [C] instances of each class.
         ap: [H, C] average precisions, from 0 to 1.
@@ -85,9 +85,9 @@ class MeanAveragePrecision:
 
 @dataclasses.dataclass(frozen=True)
 class Matches:
-    """What `match` finds, a column a detection: by class, then best first.
+    """Result of `match`: one column per detection, by class, then best first.
 
-    Only detections of classes that the ground truth has are there, K of them.
+    K detections are left after those of classes that the ground truth lacks.
 
     Attributes:
         labels: C classes of the ground truth, sorted.
@@ -96,7 +96,7 @@ class Matches:
         begins: [C + 1]; class c has the columns begins[c] to begins[c + 1].
         hits: [H, K] bool, true positives.
         instances: [H, K] row in Instances that each finds, -1 for none.
-        counts: [H, K] bool, all but those that an ambiguous segment excuses.
+        counts: [H, K] bool, False where an ambiguous segment excuses.
         found: [H, M] bool, instances that are found.
     """
 
@@ -171,19 +171,19 @@ def match(
     protocol="activitynet",
     ambiguous=None,
 ):
-    """Which detections are true positives, by the rules of a protocol.
+    """Finds the true positives by the rules of a protocol.
 
-    activitynet: class by class, detections come in descending score. Each
-    takes, of its video's instances of its class, the one of highest tIoU that
-    is still free and reaches the threshold (tIoU >= threshold).
+    activitynet: the detections of a class are processed in descending score.
+    Each takes the instance with the highest tIoU among the free instances of
+    its video and class, if that tIoU >= threshold.
 
-    thumos14: in each video, the instances of a class come in the order of the
-    input. Each takes the detection of highest tIoU that is still free and
-    exceeds the threshold (tIoU > threshold), whatever its score.
+    thumos14: the instances of a class are processed in the order of the input.
+    Each takes the detection with the highest tIoU among the free detections of
+    its video and class, whatever their scores, if that tIoU > threshold.
 
-    Equal scores and equal tIoU are settled as the module says. What has found
-    no instance is a false positive, unless it overlaps an ambiguous segment
-    at all: then it counts neither way.
+    The module docstring describes ties. A detection without an instance is a
+    false positive, unless it overlaps an ambiguous segment: then it is not
+    counted.
 
     Args:
         ground_truth: Instances, at least one.
@@ -197,8 +197,8 @@ def match(
 
     Raises:
         ValueError: if columns differ in length, a number is not finite, a
-            segment is reversed, the ground truth is empty, or there is no such
-            protocol.
+            segment is reversed, the ground truth is empty, or the protocol is
+            unknown.
     """
     if protocol not in _PROTOCOLS:
         raise ValueError(
@@ -212,7 +212,7 @@ def match(
         raise ValueError("the ground truth holds no instance")
     labels = sorted(set(ground_truth.labels))
     classes = {label: c for c, label in enumerate(labels)}
-    # In the order of their names: it settles equal scores in thumos14.
+    # Sorted by name, which is the order of equal scores in thumos14.
     videos = sorted({*ground_truth.videos, *detections.videos})
     videos = {video: i for i, video in enumerate(videos)}
     instance_class = indices(ground_truth.labels, classes)  # [M]
@@ -222,7 +222,7 @@ def match(
     rows = ranked(detections.scores, detected_class, detected_video, protocol)
     detected_class, detected_video = detected_class[rows], detected_video[rows]
     segments = segments[rows]
-    # One number for class and video.
+    # One number per pair of class and video.
     key = detected_class * len(videos) + detected_video
     instance_key = instance_class * len(videos) + indices(
         ground_truth.videos, videos
@@ -264,8 +264,8 @@ def bootstrap(
 ):
     """mAP of sets of videos drawn with replacement.
 
-    With the same videos and seed, the draws of two results are the same, so
-    that their difference is paired.
+    Two results with the same videos and seed get the same draws, so their
+    differences are paired.
 
     Args:
         ground_truth, detections, thresholds, protocol, ambiguous: as for
@@ -302,7 +302,7 @@ def tie_band(
 
 
 def overlaps(detections, ambiguous):
-    """Which detections share time with an ambiguous segment of their video.
+    """Finds the detections that overlap an ambiguous segment of their video.
 
     Args:
         detections: Detections; ambiguous: Instances, of any label.

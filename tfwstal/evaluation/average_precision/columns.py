@@ -10,11 +10,11 @@ from .matching import as_segments
 
 @dataclasses.dataclass(frozen=True)
 class Instances:
-    """Ground truth in columns, one row an instance.
+    """Ground truth in columns, one row per instance.
 
     Attributes:
-        videos: [M] video of each instance; anything that hashes.
-        labels: [M] class of each instance; anything that hashes and sorts.
+        videos: [M] video of each instance; hashable.
+        labels: [M] class of each instance; hashable and sortable.
         segments: [M, 2] start and end.
     """
 
@@ -35,13 +35,13 @@ class Instances:
 
 @dataclasses.dataclass(frozen=True)
 class Detections:
-    """Detections in columns, one row a detection, in any order.
+    """Detections in columns, one row per detection, in any order.
 
     Attributes:
         videos: [N] video of each detection.
         labels: [N] class of each detection.
         segments: [N, 2] start and end.
-        scores: [N] the higher, the surer.
+        scores: [N], higher for more confident detections.
     """
 
     videos: collections.abc.Sequence

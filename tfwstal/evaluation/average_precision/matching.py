@@ -1,23 +1,23 @@
-"""Temporal IoU, and which detection finds which instance by either kit.
+"""Temporal IoU, and the matching of detections and instances by either kit.
 
 Shapes: H thresholds, N detections, M ground-truth instances. Segments are
-[start, end]. A key is an integer for class and video: only what shares one can
-match.
+[start, end]. A key is an integer for a class and a video: only a detection and
+an instance with the same key can match.
 """
 
 import numpy as np
 
 from . import unstable_sort
 
-# Pairs compared at a time: bounds the memory, changes nothing else.
+# Pairs compared at a time: limits the memory, without effect on results.
 _CHUNK = 1 << 20
 
 
 def segment_tiou(a, b):
     """Temporal intersection over union of every pair of segments.
 
-    Two identical segments of zero length have tIoU 1; one of zero length has
-    0 with any other.
+    Two identical segments of zero length have tIoU 1. A segment of zero length
+    has tIoU 0 with any other segment.
 
     Args:
         a: [N, 2] start and end, start <= end.
@@ -31,16 +31,16 @@ def segment_tiou(a, b):
 
 
 def as_segments(values):
-    """`values` as a float64 array [N, 2]; empty ones too."""
+    """Converts `values`, empty ones too, to a float64 array [N, 2]."""
     return np.asarray(values, dtype=np.float64).reshape(-1, 2)
 
 
 def match_activitynet(detections, instances, thresholds):
     """Detections, best first, each take the free instance of highest tIoU.
 
-    It has to reach the threshold. Equal tIoU come in the order that the kit's
-    `argsort()[::-1]` over the video's instances gives them: the last first, as
-    long as there are no more than 16.
+    The tIoU must reach the threshold. Equal tIoU come in the order of the
+    kit's `argsort()[::-1]` over the video's instances: for up to 16, the last
+    comes first.
 
     Args:
         detections: a pair of keys [N] int and segments [N, 2], best first.
@@ -61,11 +61,10 @@ def match_activitynet(detections, instances, thresholds):
 
 
 def match_thumos14(detections, instances, thresholds):
-    """Instances, in the order given, each take the free detection of highest
-    tIoU, whatever its score.
+    """Instances, in order, each take the free detection of highest tIoU.
 
-    The tIoU has to be higher than the threshold; of equal tIoU the better
-    detection is taken.
+    Scores play no part. The tIoU must exceed the threshold; among equal tIoU,
+    the better detection is taken.
 
     Args:
         detections, instances, thresholds: as for `match_activitynet`.
@@ -83,7 +82,7 @@ def match_thumos14(detections, instances, thresholds):
 
 
 def overlaps_any(detections, others):
-    """Whether a detection shares more than a point with any segment.
+    """Finds the detections that overlap any segment by more than a point.
 
     Args:
         detections: a pair of keys [N] int and segments [N, 2].
@@ -148,10 +147,10 @@ def pairs(key, other_key):
 
 
 def _greedy(seekers, goals, thresholds, tiou, side, best_first):
-    """Seekers, in their order, each take their best goal that is free.
+    """Seekers, in order, each take their best free goal.
 
-    All thresholds are matched in one walk over the pairs that overlap: bit h
-    of an integer stands for threshold h.
+    One pass over the overlapping pairs matches all thresholds: bit h of an
+    integer stands for threshold h.
 
     Args:
         seekers, goals: pairs of keys and segments.
@@ -165,11 +164,13 @@ def _greedy(seekers, goals, thresholds, tiou, side, best_first):
         [H, seekers] int, the goal that each takes, -1 for none.
     """
     ascending = np.argsort(thresholds)
-    reached = [0]  # reached[n]: the bits of the n lowest thresholds
+    reached = [0]  # reached[n]: bits of the n lowest thresholds
     for h in ascending.tolist():
         reached.append(reached[-1] | 1 << h)
     goal_of = np.full((len(thresholds), len(seekers[0])), -1)
-    taken = [0] * len(goals[0])  # thresholds at which a goal is taken
+    taken = [0] * len(
+        goals[0]
+    )  # bits of the thresholds at which a goal is taken
     for rows, columns in pairs(seekers[0], goals[0]):
         overlap = tiou(seekers[1][rows], goals[1][columns])
         level = np.searchsorted(thresholds[ascending], overlap, side=side)
@@ -181,10 +182,10 @@ def _greedy(seekers, goals, thresholds, tiou, side, best_first):
             level[good].tolist(),
             strict=True,
         ):
-            if row != previous:  # the next seeker, as yet unmatched
+            if row != previous:  # the next seeker, unmatched so far
                 previous, free = row, reached[-1]
             match = reached[n] & free & ~taken[column]
-            if match:  # at most H times a goal
+            if match:  # at most H times per goal
                 taken[column] |= match
                 free &= ~match
                 for h in range(len(thresholds)):
@@ -194,12 +195,12 @@ def _greedy(seekers, goals, thresholds, tiou, side, best_first):
 
 
 def _stably(rows, columns, tiou, good):
-    """Of equal tIoU the first in the input first."""
+    """Orders equal tIoU as in the input."""
     return good[np.lexsort((columns[good], -tiou[good], rows[good]))]
 
 
 def _as_the_kit_sorts(rows, columns, tiou, good):
-    """Equal tIoU in the order of ActivityNet's kit."""
+    """Orders equal tIoU as ActivityNet's kit does."""
     good = good[np.lexsort((-columns[good], -tiou[good], rows[good]))]
     row, value = rows[good], tiou[good]
     tied = (row[1:] == row[:-1]) & (value[1:] == value[:-1])
@@ -214,13 +215,13 @@ def _as_the_kit_sorts(rows, columns, tiou, good):
 
 
 def _intersection(a, b):
-    """Length that a [..., 2] and b [..., 2], which broadcast, share: [...]."""
+    """Length of the overlap of a [..., 2] and b [..., 2], broadcast: [...]."""
     shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
     return np.maximum(shared, 0.0)
 
 
 def tiou_of_pairs(a, b):
-    """tIoU of a [..., 2] and b [..., 2], which broadcast: [...]."""
+    """tIoU of a [..., 2] and b [..., 2], broadcast: [...]."""
     shared = _intersection(a, b)
     union = (a[..., 1] - a[..., 0]) + (b[..., 1] - b[..., 0]) - shared
     return _ratio(a, b, shared, union)
@@ -229,13 +230,13 @@ def tiou_of_pairs(a, b):
 def _hull_tiou(a, b):
     """`tiou_of_pairs` as the THUMOS kit rounds it, the common hull as union.
 
-    That is the union of segments that overlap; for others the ratio is 0
-    anyhow. The last bit differs, and decides at tIoU = threshold.
+    For overlapping segments the hull is the union; for others the ratio is 0
+    either way. The last bit can differ, which matters at tIoU = threshold.
     """
     hull = np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0])
     return _ratio(a, b, _intersection(a, b), hull)
 
 
 def _ratio(a, b, shared, union):
-    identical = (a == b).all(axis=-1)  # of zero length too
+    identical = (a == b).all(axis=-1)  # including zero length
     return np.where(identical, 1.0, shared / np.where(union > 0, union, 1.0))

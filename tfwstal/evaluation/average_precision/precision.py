@@ -11,11 +11,11 @@ def precision_at_ranks(is_true_positive, counts=None):
 
     Args:
         is_true_positive: [H, N] bool, detections in descending score.
-        counts: [H, N] bool, those that are no false positive either are
-            False; None: all count.
+        counts: [H, N] bool, False for detections that are neither true nor
+            false positives; None: all count.
 
     Returns:
-        [H, N] float64 array; 0 before the first that counts.
+        [H, N] float64 array; 0 before the first detection that counts.
     """
     is_true_positive = np.asarray(is_true_positive, dtype=bool)
     if counts is None:
@@ -29,9 +29,9 @@ def interpolated_average_precision(
 ):
     """Area under the interpolated precision-recall curve of VOC 2011.
 
-    The precision of a rank is the best at that rank or a later one. Recall
-    rises by 1 / num_ground_truth at each true positive and nowhere else, so
-    the area is a sum over the true positives.
+    The interpolated precision at a rank is the highest precision at that rank
+    or a later one. Recall rises only at true positives, each time by
+    1 / num_ground_truth, so the area is a sum over the true positives.
 
     Args:
         is_true_positive, counts: as for `precision_at_ranks`.
@@ -41,7 +41,7 @@ def interpolated_average_precision(
         [H] float64 array; zeros without detections.
 
     Raises:
-        ValueError: if there is nothing to find.
+        ValueError: if `num_ground_truth` is below 1.
     """
     precision = precision_at_ranks(is_true_positive, counts)
     return _mean_at_hits(
@@ -52,7 +52,7 @@ def interpolated_average_precision(
 def non_interpolated_average_precision(
     is_true_positive, num_ground_truth, counts=None
 ):
-    """The mean over the instances of the precision at which each is found.
+    """Mean over the instances of the precision at the rank that finds each.
 
     Args, returns and raises: as `interpolated_average_precision`.
     """
@@ -93,7 +93,7 @@ def normalized_average_precision(
 
 
 def averages(mean_ap, thresholds, ranges=AVERAGES):
-    """The averages of mAP over thresholds that papers quote.
+    """Averages of mAP over ranges of thresholds, as papers quote them.
 
     Args:
         mean_ap: [H] mAP at each threshold.
@@ -101,13 +101,13 @@ def averages(mean_ap, thresholds, ranges=AVERAGES):
         ranges: texts "first:last", in steps of 0.1, or "first:last:step".
 
     Returns:
-        dict range -> float, of those ranges whose thresholds are all there;
-        a step of 0.05 is not in the name, so "0.5:0.95".
+        dict range -> float, for the ranges whose thresholds are all among
+        `thresholds`. The name omits a step of 0.05: "0.5:0.95".
 
     Raises:
-        ValueError: for a range that is none; the message says which.
+        ValueError: for a text that is not a range; the message names it.
     """
-    # Rounding makes 0.1 + 0.2 and 0.3 one key.
+    # Rounded, 0.1 + 0.2 and 0.3 are the same key.
     by_threshold = {
         round(float(t), 6): float(m)
         for t, m in zip(thresholds, mean_ap, strict=True)
@@ -116,16 +116,16 @@ def averages(mean_ap, thresholds, ranges=AVERAGES):
     for text in ranges:
         wanted = thresholds_of_range(text)
         if all(t in by_threshold for t in wanted):
-            name = text.removesuffix(":0.05")  # as papers have it
+            name = text.removesuffix(":0.05")  # as papers write it
             found[name] = sum(by_threshold[t] for t in wanted) / len(wanted)
     return found
 
 
 def thresholds_of_range(text):
-    """The thresholds of "first:last[:step]", both ends too.
+    """The thresholds of "first:last[:step]", including both ends.
 
     Raises:
-        ValueError: if it is no such range, or its steps miss its end.
+        ValueError: if the text is not a range, or its steps miss its end.
     """
     try:
         first, last, step = [float(n) for n in (text + ":0.1").split(":")[:3]]

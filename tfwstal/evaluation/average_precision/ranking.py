@@ -1,4 +1,4 @@
-"""The order of detections, best first, with ties as either kit has them."""
+"""The order of detections, best first, with ties as in either kit."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from . import unstable_sort
 
 
 def ranked(scores, detected_class, detected_video, protocol):
-    """[K] rows of known classes, by class and then by descending score."""
+    """Returns [K] rows of known classes, by class, then by descending score."""
     scores = np.asarray(scores, dtype=np.float64)
     ties = {
         "activitynet": -np.arange(len(scores)),  # the last first
@@ -20,7 +20,7 @@ def ranked(scores, detected_class, detected_video, protocol):
 
 
 def _sort_ties_as_the_kit(rows, scores, detected_class):
-    """Changes, in classes with equal scores, the order of their `rows`."""
+    """Reorders `rows` in place within classes that have equal scores."""
     tied = (detected_class[1:] == detected_class[:-1]) & (
         scores[1:] == scores[:-1]
     )

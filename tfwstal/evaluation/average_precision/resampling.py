@@ -1,4 +1,4 @@
-"""How sure an mAP is: bootstrap over videos, and the order of equal scores.
+"""Uncertainty of mAP: bootstrap over videos, and the order of equal scores.
 
 Shapes: B draws, V videos, H thresholds, C classes, K detections of a class.
 """
@@ -22,15 +22,15 @@ def draw_weights(num_videos, num_draws, seed):
 def bootstrap(matches, ground_truth, detections, videos, weights, protocol):
     """mAP of resampled sets of videos.
 
-    Whether a detection is a true positive depends on its own video alone, so
+    Whether a detection is a true positive depends only on its own video, so
     one matching serves all draws. A video that is drawn n times counts as n
-    videos. The mean is over the classes that a draw has instances of.
+    videos. The mean is over the classes that have instances in the draw.
 
     Args:
         matches: Matches.
         ground_truth: Instances that were matched.
         detections: Detections that were matched.
-        videos: V names, among them those of all instances and detections.
+        videos: V names, including those of all instances and detections.
         weights: [B, V], from `draw_weights`.
         protocol: "activitynet" or "thumos14".
 
@@ -51,7 +51,7 @@ def bootstrap(matches, ground_truth, detections, videos, weights, protocol):
         columns = matches.of_class(c)
         copies = weights[:, of_detection[columns]]  # [B, K]
         hits, counts = matches.hits[:, columns], matches.counts[:, columns]
-        # Those that no threshold excuses; hits that are excused else.
+        # Detections that count at every threshold.
         always = counts.all(axis=0)
         ranks = np.cumsum(copies * always, axis=1)
         for h in range(num_thresholds):
@@ -105,8 +105,8 @@ def _precision_sum(protocol, num_detections, weights):
     if protocol == "activitynet":
 
         def interpolated(true, counted, copies):
-            # Within the copies of a hit precision rises, so that the last
-            # one's is the best of them.
+            # Precision rises within the copies of a hit, so the last copy has
+            # the highest.
             precision = true / np.maximum(counted, 1)
             best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
             return (best * copies).sum(axis=1)

@@ -1,21 +1,21 @@
-"""The order in which NumPy's quicksort leaves equal values, reproduced.
+"""Reproduces the order in which NumPy's quicksort leaves equal values.
 
-ActivityNet's kit sorts by `argsort()[::-1]`, whose order of equal values is an
-accident of the algorithm, yet decides published numbers. `np.argsort` itself
-cannot be asked for it: since 1.25 its vector instructions order equal values
-differently from one processor to the next.
+ActivityNet's kit sorts by `argsort()[::-1]`. Its order of equal values is an
+accident of the algorithm, but published numbers depend on it. `np.argsort`
+itself does not always give that order: since NumPy 1.25, its vector
+instructions order equal values differently on different processors.
 """
 
-# NumPy sorts so few by insertion, which keeps the order of equal values.
+# NumPy sorts up to this many by insertion, which is stable.
 STABLE_LENGTH = 16
 
 
 def argsort(values):
-    """What `np.argsort(values)` gives without vector instructions.
+    """Returns `np.argsort(values)` as it is without vector instructions.
 
-    It is a quicksort with the median of three as pivot (numpy/_core/src/
-    npysort/quicksort.hpp), without the switch to heapsort that NumPy makes
-    where the pivots are bad again and again.
+    This is a quicksort whose pivot is the median of three (numpy/_core/src/
+    npysort/quicksort.hpp), without NumPy's switch to heapsort after many bad
+    pivots.
 
     Args:
         values: list of N floats.
