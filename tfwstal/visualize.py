@@ -80,7 +80,7 @@ def write_page(config):
     films = f", {counted(len(videos.films), 'film')}" if config.films else ""
     print(
         f"{counted(len(videos.of_all()), 'video')}{films}: {config.html} "
-        f"({len(page.encode()) / 1e6:.1f} MB)"
+        f"({len(page.encode()) / 1e3:,.0f} kB)"
     )
 
 

@@ -203,7 +203,7 @@ def test_a_click_plays_a_segment(flags, tmp_path, capsys):
     visualize.main(flags())
     printed = capsys.readouterr()
     assert printed.out.startswith("5 videos, 3 films: ")
-    assert printed.out.endswith(" MB)\n")
+    assert printed.out.endswith(" kB)\n")
     assert "1 film cannot be read (first: broken: " in printed.err
     assert "1 film may not play in the page (first: old: " in printed.err
     with chromium.opened(tmp_path / "page.html", tmp_path / "b") as browser:

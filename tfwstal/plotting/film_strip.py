@@ -24,6 +24,10 @@ _PLAYABLE = {
 }
 _CONTAINER = {".mp4": "mov,", ".m4v": "mov,", ".mov": "mov,", ".webm": "webm"}
 _PIXELS = ("yuv420p", "yuvj420p")
+# What they all play; it needs even sizes.
+_ENCODED = (
+    "-vf 'crop=trunc(iw/2)*2:trunc(ih/2)*2' -c:v libx264 -pix_fmt yuv420p"
+)
 
 
 def read(source, fps, height):
@@ -79,11 +83,11 @@ def command(source, coding, fps):
         pattern = f"{path}/{first.name[: len('img_')]}*{first.suffix}"
         return (
             f"ffmpeg -framerate {fps:g} -pattern_type glob "
-            f"-i {shlex.quote(pattern)} -pix_fmt yuv420p {new}"
+            f"-i {shlex.quote(pattern)} {_ENCODED} {new}"
         )
     # What browsers know only needs another container.
-    video = "copy" if _is_known(coding, ".mp4") else "libx264 -pix_fmt yuv420p"
-    return f"ffmpeg -i {shlex.quote(path)} -c:v {video} -c:a aac {new}"
+    video = "-c:v copy" if _is_known(coding, ".mp4") else _ENCODED
+    return f"ffmpeg -i {shlex.quote(path)} {video} -c:a aac {new}"
 
 
 def _picture(film, height):
