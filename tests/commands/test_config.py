@@ -129,11 +129,13 @@ def test_every_flag_is_explained_and_used_by_a_command():
     [
         ("thumos14", "batch_size", 16),
         ("thumos14", "num_snippets", 750),
+        ("thumos14", "lambda_smt", 0.05),
         (
-            "thumos14",
+            "thumos14_as_printed",
             "eta",
             tuple(round(0.1 + 0.025 * i, 3) for i in range(33)),
         ),
+        ("thumos14_as_printed", "labels", "multi_hot"),
         ("activitynet13", "batch_size", 32),
         ("activitynet13", "eta", (0.005, 0.01, 0.015, 0.02, 0.025)),
     ],
