@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.study import rows, sets, tables
 from tfwstal import command_line
+from tfwstal.method.options import ModelOptions
 
 
 @pytest.mark.parametrize(
@@ -24,7 +25,7 @@ def test_every_row_is_a_training(stage):
 def test_the_recipe_is_the_one_that_was_chosen():
     def readings(*flags):
         config = command_line.parse(["study", *flags], "train")
-        return config.model_options(), config.localization_settings()
+        return config.group(ModelOptions), config.localization_settings()
 
     chosen = readings(*rows.NARROW, *rows.CHOSEN.split())
     recipe = "--flagfile=configs/thumos14.flags"
