@@ -150,7 +150,7 @@ class Config(
         ("evaluate", "visualize"),
         "Format of the detections: ActivityNet JSON, with or without "
         "'results' (json), lines VIDEO START END CLASS SCORE as in the THUMOS "
-        "kit (thumos), CSV, a pickle of ActionFormer, OpenTAD or pandas, or "
+        "kit (thumos), CSV, a pickle of ActionFormer or pandas, or "
         "MATLAB's .mat; auto: found from the content.",
         choices=("auto", "json", "thumos", "csv", "pickle", "mat"),
     )

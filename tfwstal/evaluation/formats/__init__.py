@@ -1,8 +1,9 @@
 """Detections and ground truth in the formats that others write.
 
-Detections: ActivityNet JSON, with or without "results"; the THUMOS kit's text;
-CSV; pickles of ActionFormer, of OpenTAD and of pandas tables; MATLAB. Ground
-truth: ActivityNet JSON, THUMOS's folder of text files, CSV, pickled tables.
+Detections: ActivityNet JSON, with or without "results", as OpenTAD writes it
+too; the THUMOS kit's text; CSV; pickles of ActionFormer and of pandas tables;
+MATLAB. Ground truth: ActivityNet JSON, THUMOS's folder of text files, CSV,
+pickled tables.
 docs/evaluation.md shows an example of each. Reading executes nothing that a
 file asks for.
 """
