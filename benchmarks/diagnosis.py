@@ -17,7 +17,7 @@ import dataclasses
 import numpy as np
 
 from tfwstal import command_line
-from tfwstal.data import batches, folder
+from tfwstal.data import folder, reader
 from tfwstal.evaluation import average_precision
 from tfwstal.search import cross_validation
 from tfwstal.training import run_folder
@@ -29,7 +29,7 @@ def main(config):
     info = folder.read(config.data_dir)
     model, classes = run_folder.load(config.run_dir)
     run_folder.check_match(model, classes, info, config.data_dir)
-    truth = batches.ground_truth(info, config.data_dir, config.split)
+    truth = reader.ground_truth(info, config.data_dir, config.split)
     outputs = cross_validation.held_out_outputs(
         model, info, config.data_dir, split=config.split
     )

@@ -109,6 +109,7 @@ def memory(path):
         capture_output=True,
         text=True,
         check=True,
+        timeout=3600,
     )
     return [float(value) for value in found.stdout.split()]
 

@@ -33,7 +33,7 @@ def _step(arguments, precision, mode):
     def answer():
         line = process.stdout.readline()
         if not line:
-            raise SystemExit(f"{script}: ended with {process.wait()}")
+            raise SystemExit(f"{script}: ended with {process.wait(60)}")
         return line.strip()
 
     def step():

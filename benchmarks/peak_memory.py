@@ -28,6 +28,7 @@ def run(module, arguments):
         stdout=subprocess.PIPE,
         text=True,
         check=True,
+        timeout=3600,
     )
     *lines, peak = found.stdout.splitlines()
     return lines, int(peak.split()[1]) * 1024

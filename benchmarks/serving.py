@@ -156,7 +156,7 @@ def _predict(base):
             with connection.connect(address, timeout=600.0) as server:
                 yield lambda arrays: server.predict("features", arrays)
         finally:
-            process.communicate()
+            process.communicate(timeout=60)
 
 
 def _num_functions():

@@ -109,7 +109,7 @@ def torch_step(arguments):
         process.stdin.write("step\n")
         process.stdin.flush()
         if not process.stdout.readline():
-            raise SystemExit(f"{script}: ended with {process.wait()}")
+            raise SystemExit(f"{script}: ended with {process.wait(60)}")
 
     return step
 

@@ -12,6 +12,9 @@ import tensorflow as tf
 import tfwstal
 from tfwstal.data.folder import DatasetInfo, Shard, shard_name
 from tfwstal.data.record import VideoRecord, encode
+from tfwstal.method.options import ModelOptions
+from tfwstal.training import loop, training_videos
+from tfwstal.training.options import TrainingOptions
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -49,6 +52,7 @@ def run_command(tmp_path):
                 "PYTHONPATH": str(ROOT),
                 "HOME": str(tmp_path),
             },
+            timeout=300,
         )
 
     return run
@@ -164,6 +168,14 @@ def write_records(folder, videos, classes=("a", "b", "c"), feature_dim=5):
     )
     info.write(folder)
     return info
+
+
+def class_means(info, data_dir, videos=None):
+    """The class means [C+1, D] that a training without a cache computes."""
+    training = loop.Training(
+        info, data_dir, TrainingOptions(cache_gb=0.0), ModelOptions(), videos
+    )
+    return training_videos.read(training).means
 
 
 def random_record(name, length, labels=(1,), seed=0, feature_dim=5):

@@ -70,6 +70,7 @@ def run(command, jobs):
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=900,
     )
     assert found.returncode == 0, found.stderr
     lines = [line.split() for line in found.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""Command: I3D features + labels -> sharded TFRecords + their description.
+"""COMMAND: converts I3D features and labels to sharded TFRecords.
 
     OUTPUT_DIR/
       NAME-train.tfrecord-00000-of-00010 ...  one Example a video (record.py)
@@ -7,9 +7,9 @@
                          was left out, cut or kept
       classes.txt        class index c is line c
 
-`layouts` says what --features_dir may look like. Everything that headers and
-annotations tell is checked before the first byte is written; the folder gets
-its name when it is whole. The same data give the same bytes.
+`layouts` lists the supported forms of --features_dir. Headers and annotations
+are checked before anything is written, and the folder gets its name when it is
+complete. The same data give the same bytes.
 """
 
 from tfwstal import command_line
@@ -54,14 +54,14 @@ def main(config):
     seconds = time.monotonic() - started
     print(provenance.summary(info, source, measured, bad, output_dir, seconds))
     if config.verify:
-        print(f"verified: {len(videos)} records are their sources bit for bit")
+        print(f"verified: {len(videos)} records equal their sources")
 
 
 def with_extracted_time_scale(config):
-    """The Config, with the time scale that extract noted in --features_dir.
+    """The Config with the time scale that `extract` wrote to --features_dir.
 
     Raises:
-        InputError: if flags were given that contradict it.
+        InputError: if flags contradict it.
     """
     facts = feature_folder.read_facts(config.features_dir)
     if facts is None:
@@ -87,7 +87,8 @@ def measure(videos):
         dict video id -> feature_files.Measured.
 
     Raises:
-        InputError: if a file cannot be used, or is not as wide as the others.
+        InputError: if a file cannot be used, or has another width than the
+            others.
     """
     measured = {}
     first = videos[0]
@@ -106,14 +107,14 @@ def measure(videos):
 
 
 def check_time_scale(source, measured):
-    """Refuses frame rates and steps that do not give the videos' durations.
+    """Checks that frame rates and step agree with the durations of the videos.
 
-    ActionFormer's and OpenTAD's annotations state the frame rate of the
-    videos, but the features' step stands in their configurations only, and
-    features may be of another rate.
+    The annotations of ActionFormer and OpenTAD state the frame rate of the
+    videos, but the step of the features is only in their configurations, and
+    features may have another rate.
 
     Raises:
-        InputError: if the features last over 10 % more or less than their
+        InputError: if the features are over 10 % longer or shorter than their
             videos, in the median.
     """
     ratios = provenance.length_ratios(source.videos, measured)
@@ -131,10 +132,10 @@ def check_time_scale(source, measured):
 
 
 def check_segments(source, measured, bad_segments):
-    """Finds the segments that end after their video's features.
+    """Finds segments that end after the features of their video.
 
-    One snippet of tolerance: extractors drop the frames that do not fill the
-    last one.
+    One snippet is tolerated, because extractors drop frames that do not fill
+    the last snippet.
 
     Args:
         source: layouts.Source.
@@ -143,7 +144,7 @@ def check_segments(source, measured, bad_segments):
 
     Returns:
         The SourceVideos, without those segments under "skip", and a tuple of
-        BadSegment, those of the annotation file among them.
+        all BadSegments, including those of the annotation file.
 
     Raises:
         InputError: under "error"; names the first and counts the others.

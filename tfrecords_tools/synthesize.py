@@ -1,4 +1,4 @@
-"""Command: writes a dataset with planted actions, in ACM-Net's raw layout.
+"""COMMAND: writes a dataset with planted actions, in ACM-Net's layout.
 
     OUTPUT_DIR/
       gt.json             {"version", "database": {video: {"subset",
@@ -8,14 +8,13 @@
       train/VIDEO.npy     float32 [snippets, --feature_dim], RGB then flow
       test/VIDEO.npy
 
-The features are those of `features`, whose docstring says what makes
-them hard; `families` says what each --family is for. The timeline is
-drawn by `timelines`, with the statistics of THUMOS-14, or is that of
-the videos in --annotations; then the subset for training becomes "validation",
-that for evaluation "test", as in ACM-Net's file for THUMOS-14, and "duration"
-is the one that was followed: never shorter than the last segment's end, that
-end and 5 s more where the file has none. Such a timeline is never changed, so
-actions are no longer there with --family=sparse than with the others.
+`planting.features` describes the features and what makes them hard;
+`planting.families` describes each --family. The timeline is drawn with the
+statistics of THUMOS-14, or follows the videos in --annotations. In the second
+case the training subset becomes "validation" and the evaluation subset "test",
+as in ACM-Net's file for THUMOS-14. "duration" is then at least the end of the
+last segment, or that end plus 5 s if the file has no duration. Timelines from
+a file are never changed, so --family=sparse does not lengthen their actions.
 """
 
 from tfwstal import command_line
@@ -80,9 +79,9 @@ def follow(path, bad_segments="error"):
         bad_segments: as the flag.
 
     Returns:
-        A pair of a dict as from `draw_videos`, with a duration for each video
-        that holds all its segments, and a dict that counts what is left out:
-        "videos without segments" and "bad segments".
+        A pair of a dict as from `draw_videos`, in which each video has a
+        duration that includes all its segments, and a dict that counts what
+        is left out: "videos without segments" and "bad segments".
 
     Raises:
         InputError: if the file cannot be used.
@@ -142,7 +141,7 @@ def write(folder, videos, config):
 
 
 def make_timeline(rng, video, labels, config):
-    """Adds what the family adds and measures in snippets: a Timeline."""
+    """The Timeline of a video in snippets, with the additions of the family."""
     family = FAMILIES[config.family]
     actions = [(labels.index(s.label), s.start, s.end) for s in video.segments]
     contexts = timelines.draw_contexts(rng, actions, video.duration, family)
@@ -191,7 +190,7 @@ def _check(config):
 
 
 def _is_ours(folder):
-    """Whether a folder holds a set of this command, or nothing."""
+    """Whether a folder is empty or has a set written by this command."""
     if not folder.is_dir():
         return False
     try:
@@ -204,7 +203,7 @@ def _is_ours(folder):
 
 
 def _put_in_place(partial, output_dir):
-    """Renames, and removes what was there only after that."""
+    """Renames the new folder, then removes the old one."""
     replaced = partial.with_suffix(".replaced")
     if output_dir.exists():
         output_dir.rename(replaced)
@@ -218,7 +217,7 @@ def _put_in_place(partial, output_dir):
 
 
 def _split_of(path, video, trained):
-    """Folder of a video; `trained`: the file has a subset for training."""
+    """Split of a video; `trained`: whether the file has a training subset."""
     subset = video.subset.lower()
     if subset in _VALIDATION_SUBSETS:
         return "test" if trained or subset == "val" else "train"
@@ -234,7 +233,7 @@ def _split_of(path, video, trained):
 
 
 def _ground_truth(videos):
-    """Returns what gt.json holds."""
+    """Returns the content of gt.json."""
     return {
         "version": _VERSION,
         "database": {

@@ -13,7 +13,7 @@ from tfwstal.errors import InputError, Terminated
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.method.options import to_text
 
-# The recipes lie beside the package in a checkout, inside it once installed.
+# The recipes are beside the package in a checkout, and inside it if installed.
 _RECIPE_FOLDERS = (
     pathlib.Path(__file__).parent / "configs",
     pathlib.Path(__file__).parent.parent / "configs",
@@ -199,7 +199,7 @@ def _define_flags(command, flag_values):
                 _Serializer(),
             )
             if meta.get("optional_value"):
-                # absl lets only these stand without a value.
+                # absl allows only boolean flags to have no value.
                 flag_values[field.name].boolean = True
         if command in commands_of(field):
             # absl shows the key flags of the main module, whose name to it

@@ -1,12 +1,12 @@
-"""Every flag of every command, once, and the frozen Config made from them.
+"""All flags of all commands, as the fields of a frozen dataclass.
 
-A flag is a field of `Config`; `command_line` registers the fields as absl
-flags and hands a Config to the command's `main`, so that nothing else in the
-package reads a flag, and importing it defines none.
+`command_line` registers the fields of `Config` as absl flags and passes a
+Config to the `main` of a command. Nothing else reads flags, and importing the
+package defines none.
 
-All commands accept all flags: one recipe, `--flagfile=configs/thumos14.flags`,
-serves converter, training, localization, evaluation and export alike. `--help`
-of a command lists the flags which that command looks at.
+All commands accept all flags, so one recipe such as
+`--flagfile=configs/thumos14.flags` serves conversion, training, localization,
+evaluation and export. `--help` lists only the flags that a command uses.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from tfwstal.method.options import LocalizationSettings, ModelOptions, to_text
 from tfwstal.training.options import RunOptions, TrainingOptions
 
 _TIME_SCALE = ("fps", "frames_per_snippet")
-# The commands that use the options which other modules declare.
+# Commands that use the options declared in other modules.
 _COMMANDS = {
     ModelOptions: ("train", "tune"),
     TrainingOptions: ("train", "tune"),
@@ -52,9 +52,16 @@ def _flag(
     count=None,
     optional_value=False,
 ):
-    """One field of Config; `commands` are those that look at the flag.
+    """Declares one field of Config.
 
-    With `optional_value` the flag may stand alone, which gives "true".
+    Args:
+        default: default value.
+        commands: names of the commands that use the flag.
+        help: text for --help.
+        low, high: bounds, or None.
+        choices: allowed values, or None.
+        count: number of values, or None.
+        optional_value: whether the flag may have no value, which gives "true".
     """
     return dataclasses.field(
         default=default,
@@ -89,15 +96,15 @@ class Config(
 ):
     """The value of every flag. Field names are flag names.
 
-    The base classes declare the options of the model, of training, of
-    localization, of evaluation and of extraction.
+    The base classes declare the options of the model, training, localization,
+    evaluation and extraction.
     """
 
     # === Files ===
     features_dir: str = _flag(
         "",
         ("convert", "inspect", "localize"),
-        "Folder of the I3D features, in a layout of --layout; of localize, "
+        "Folder of the I3D features, in a layout of --layout; for localize "
         "{rgb,flow}/VIDEO.npy, joined/VIDEO.npy or VIDEO.npy.",
     )
     annotations: str = _flag(
@@ -105,8 +112,8 @@ class Config(
         ("convert", "synthesize", "inspect"),
         "Annotation file: gt.json (ActivityNet JSON) or labels.csv; for "
         "convert and inspect also a folder of W-TALC's .npy or THUMOS-14's "
-        "text files, which they look for in --features_dir by default; "
-        "synthesize follows the timeline of this file.",
+        "text files. Default: the annotations in --features_dir. Synthesize "
+        "follows the timeline of this file.",
     )
     classes: str = _flag(
         "",
@@ -119,8 +126,8 @@ class Config(
     output_dir: str = _flag(
         "",
         ("convert", "synthesize", "extract"),
-        "Folder to write. It must not exist, except for extract, which does "
-        "what is missing in it.",
+        "Folder to write. It must not exist, except for extract, which adds "
+        "the missing videos.",
     )
     data_dir: str = _flag(
         "",
@@ -130,8 +137,8 @@ class Config(
     run_dir: str = _flag(
         "",
         ("train", "tune", "localize", "export", "visualize"),
-        "Folder of the run: model, logs, flags. All but train take the "
-        "run's own flags as defaults.",
+        "Folder of the run: model, logs, flags. All commands but train use "
+        "the flags of the run as defaults.",
     )
     features: tuple[str, ...] = _flag(
         (),
@@ -184,7 +191,7 @@ class Config(
     html: str = _flag(
         "",
         ("visualize",),
-        "HTML page to write, of all videos, in the place of --picture.",
+        "HTML page of all videos to write, instead of --picture.",
     )
     film: str = _flag(
         "",
@@ -199,20 +206,20 @@ class Config(
         "with one path per line. The page shows their frames and plays them.",
     )
     record: str = _flag(
-        "", ("inspect",), "Id of one video, whose record is printed."
+        "", ("inspect",), "Id of a video whose record is printed."
     )
     overwrite: bool = _flag(
         False,
         ("convert", "synthesize", "train", "localize", "evaluate", "visualize")
         + ("inspect", "client"),
-        "Replace what the output path holds.",
+        "Replace existing outputs.",
     )
 
     # === Converting ===
     layout: str = _flag(
         "auto",
         ("convert", "inspect"),
-        "How --features_dir is laid out; auto finds out.",
+        "Layout of --features_dir; auto detects it.",
         choices=(
             *("auto", "acmnet", "basnet", "folders", "actionformer"),
             *("wtalc", "npz", "hdf5"),
@@ -237,7 +244,7 @@ class Config(
         16,
         ("convert", "synthesize", "localize", "export", "evaluate", "inspect")
         + ("extract", "visualize"),
-        "Frames from one snippet's start to the next one's.",
+        "Frames from the start of one snippet to the start of the next.",
         low=1,
         high=1_000_000,
     )
@@ -274,7 +281,7 @@ class Config(
         False,
         ("convert",),
         "Read the records back and compare them with their sources bit for "
-        "bit, before the folder gets its name.",
+        "bit.",
     )
     missing_features: str = _flag(
         "error",
@@ -286,9 +293,9 @@ class Config(
     bad_segments: str = _flag(
         "error",
         ("convert", "synthesize", "evaluate", "visualize"),
-        "A segment outside its video or reversed stops the command (error), "
-        "is left out and counted (skip), or is kept and counted (keep; a "
-        "reversed one is never kept).",
+        "A segment that is reversed or outside its video stops the command "
+        "(error), is left out and counted (skip), or is kept and counted "
+        "(keep; reversed ones are always left out).",
         choices=("error", "skip", "keep"),
     )
 
@@ -296,13 +303,13 @@ class Config(
     rgb_checkpoint: str = _flag(
         "",
         ("extract", "localize"),
-        "I3D's weights for RGB: DeepMind's rgb_imagenet/model.ckpt, or the "
-        ".pt of the port in PyTorch. Without it there is no RGB.",
+        "I3D weights for RGB: DeepMind's rgb_imagenet/model.ckpt, or the .pt "
+        "file of the PyTorch port. Default: no RGB features.",
     )
     flow_checkpoint: str = _flag(
         "",
         ("extract", "localize"),
-        "I3D's weights for optical flow, likewise.",
+        "I3D weights for optical flow, likewise.",
     )
 
     # === Synthesizing ===
@@ -334,16 +341,16 @@ class Config(
         ("synthesize",),
         "What makes the set hard: a bit of everything (plain); context that "
         "shows the class around the actions and far from them, with weak "
-        "copies of them (context); actions of which fewer than half of the "
-        "snippets show the class, and which last longer, except along "
-        "--annotations (sparse).",
+        "copies of them (context); longer actions with the class in fewer "
+        "than half of their snippets (sparse; with --annotations the actions "
+        "keep their lengths).",
         choices=("plain", "context", "sparse"),
     )
     difficulty: float = _flag(
         1.0,
         ("synthesize",),
-        "Scales noise, nuisance and the likeness of context and action; 0 is "
-        "trivial, 1 the default, 2 very hard.",
+        "Scale of noise, nuisance and the similarity of context and action; "
+        "0 is trivial, 1 the default, 2 very hard.",
         low=0.0,
         high=2.0,
     )
@@ -359,8 +366,7 @@ class Config(
     max_snippets: int = _flag(
         20_000,
         ("export",),
-        "Longest video that the served model answers, in snippets; a longer "
-        "one is refused.",
+        "Longest video that the served model accepts, in snippets.",
         low=1,
         high=1_000_000,
     )
@@ -383,19 +389,18 @@ class Config(
     bootstrap: int = _flag(
         0,
         ("evaluate",),
-        "Draws of a bootstrap over the videos, such as 1000, for 95 % "
-        "intervals of each mAP and of the paired difference of two files; 0: "
-        "none.",
+        "Bootstrap draws over the videos, such as 1000, for 95 % intervals of "
+        "each mAP and of paired differences of two files; 0: none.",
         low=0,
         high=1_000_000,
     )
     ties: bool = _flag(
         False,
         ("evaluate",),
-        "Print the mAP with equal scores in the worst and in the best order.",
+        "Print the mAP for the worst and the best order of equal scores.",
     )
     per_class: bool = _flag(
-        False, ("evaluate",), "Print each class's average precision too."
+        False, ("evaluate",), "Also print the average precision of each class."
     )
     proposals: bool = _flag(
         False,
@@ -408,28 +413,28 @@ class Config(
     tune: str = _flag(
         "localization",
         ("tune",),
-        "What is searched (Section 4.1): alpha, beta and eta, by localization "
-        "alone, or the weights lambda_1 to lambda_4, by training.",
+        "What to search (Section 4.1): alpha, beta and eta, which needs only "
+        "localization, or the weights lambda_1 to lambda_4, by training.",
         choices=("localization", "losses"),
     )
     tune_dir: str = _flag(
         "",
         ("tune",),
-        "Folder of the search: results.json, best.flags. A search that is "
-        "there already goes on.",
+        "Folder of the search: results.json, best.flags. An existing search "
+        "resumes.",
     )
     folds: int = _flag(
         5,
         ("tune",),
-        "Parts of the training videos; each is held out in turn.",
+        "Folds of the training videos; each is held out in turn.",
         low=2,
         high=1000,
     )
     max_trials: int = _flag(
         0,
         ("tune",),
-        "Trials of a search, and of each of the two that losses make, drawn "
-        "from the paper's grid; 0: the whole grid.",
+        "Trials of each search, drawn from the paper's grid (there are two "
+        "searches for losses); 0: the whole grid.",
         low=0,
         high=1_000_000,
     )
@@ -438,14 +443,14 @@ class Config(
     server: str = _flag(
         "",
         ("client",),
-        "Model server to ask, HOST:PORT. A server listens for gRPC at 8500 "
-        "and for REST at 8501, unless it was told otherwise.",
+        "Model server, HOST:PORT. The default ports of servers are 8500 for "
+        "gRPC and 8501 for REST.",
     )
     transport: str = _flag(
         "grpc",
         ("client",),
-        "How the server is asked: grpc, which needs "
-        "pip install '.[serving]', or rest, which sends numbers as text.",
+        "Protocol: grpc, which needs pip install '.[serving]', or rest, which "
+        "sends numbers as text.",
         choices=("grpc", "rest"),
     )
     model_name: str = _flag(
@@ -454,19 +459,19 @@ class Config(
     model_version: int = _flag(
         0,
         ("client",),
-        "Version of the model that is asked; 0: the highest one served.",
+        "Version of the model; 0: the highest one that is served.",
         low=0,
         high=2**63 - 1,
     )
     version_label: str = _flag(
         "",
         ("client",),
-        "Label of the version that is asked, such as stable or canary.",
+        "Label of the version, such as stable or canary.",
     )
     timeout: float = _flag(
         60.0,
         ("client",),
-        "Seconds after which a request is given up.",
+        "Time limit of a request in seconds.",
         low=1e-3,
         high=86_400.0,
     )
@@ -484,7 +489,7 @@ class Config(
     token_file: str = _flag(
         "",
         ("client",),
-        "Text file whose one line is sent with each request, as "
+        "File with one line of text, sent with each request as "
         "'Authorization: Bearer LINE'. Needs --tls.",
     )
     selftest: str = _flag(
@@ -498,7 +503,7 @@ class Config(
     )
 
     def __post_init__(self):
-        """Checks what one flag's own bounds cannot.
+        """Checks the flags together.
 
         Raises:
             InputError: for flags that contradict each other.
@@ -532,8 +537,8 @@ class Config(
             self.lambda_smt or self.lambda_gui
         ):
             raise InputError(
-                "--branches=attention has no class activation to guide or to "
-                "look up centroids with; set --lambda_smt=0 --lambda_gui=0"
+                "--branches=attention has no class activation for L_smt and "
+                "L_gui; set --lambda_smt=0 --lambda_gui=0"
             )
 
     def group(self, kind):
@@ -566,7 +571,7 @@ class Config(
         settings = self.group(LocalizationSettings)
         if self.branches != "attention":
             return settings
-        # Without the MIL branch only the attention tells where (Section 4.3).
+        # Without the MIL branch only the attention locates (Section 4.3).
         return dataclasses.replace(
             settings, threshold_on="attention", score_on="attention"
         )
@@ -578,7 +583,7 @@ class Config(
                 raise InputError(f"--{name} is needed; see --help")
 
     def texts(self, *commands):
-        """The flags that some commands look at: dict from name to text."""
+        """The flags that some commands use: dict from name to text."""
         return {
             field.name: to_text(getattr(self, field.name))
             for field in dataclasses.fields(self)
@@ -586,10 +591,10 @@ class Config(
         }
 
     def run_flags(self):
-        """The flags that make a run: dict from name to text.
+        """The flags of a run: dict from name to text.
 
-        Those are the flags that `train` looks at, and the time scale of its
-        features; --data_dir is made absolute, to be found from any folder.
+        These are the flags that `train` uses and the time scale of the
+        features. --data_dir is absolute, so that it is found from any folder.
         """
         texts = {}
         for field in dataclasses.fields(self):

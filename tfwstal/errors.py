@@ -11,7 +11,7 @@ class InputError(ValueError):
 
 
 class Diverged(InputError):
-    """A loss or a gradient is no finite number any more."""
+    """A loss or a gradient is not finite."""
 
 
 class Terminated(Exception):

@@ -1,4 +1,4 @@
-"""Output files: checked before the work, written whole or not at all."""
+"""Output files: checked before the work, written completely or not at all."""
 
 import contextlib
 import errno
@@ -21,9 +21,9 @@ def check_outputs(outputs, inputs, overwrite):
         overwrite: whether existing regular files may be replaced.
 
     Raises:
-        InputError: if a path exists and is not a regular file, or exists
-            without `overwrite`, is also an input or another output, or lies
-            in a folder that cannot be written.
+        InputError: if a path exists and is not a regular file, exists without
+            `overwrite`, is also an input or another output, or is in a folder
+            that cannot be written.
     """
     read = {_identity(path) for path in inputs if path}
     written = {}
@@ -88,21 +88,21 @@ def _check_output(flag, path, overwrite):
 
 @contextlib.contextmanager
 def replacing(path, temporary_name=""):
-    """Gives the name of a new file, which takes the place of `path` at the end.
+    """Yields the name of a new file that replaces `path` at the end.
 
         with files.replacing("result.json") as temporary:
             temporary.write_text("...")
 
-    The new file lies in the same folder, which is created if needed. After an
-    error in the block `path` is as before and the new file is deleted. A
+    The new file is in the same folder, which is created if needed. After an
+    error in the block, `path` is unchanged and the new file is deleted. A
     symbolic link stays a link; its target is replaced.
 
     Args:
         path: the file to write. An existing one is replaced if it is a regular
             file.
         temporary_name: name of the new file; by default different for each
-            process. With a fixed name, for folders that one process writes at
-            a time, the next run writes over what a killed one left.
+            process. With a fixed name a run overwrites the rest of a killed
+            one; only one process at a time may then write to the folder.
 
     Yields:
         pathlib.Path of the new file.
@@ -126,7 +126,7 @@ def replacing(path, temporary_name=""):
 
 
 def write(path, content):
-    """Writes a file whole or not at all; see `replacing`.
+    """Writes a file completely or not at all; see `replacing`.
 
     Args:
         path: the file; an existing regular file is replaced.
@@ -145,7 +145,7 @@ def write(path, content):
 
 
 def write_json(path, content, indent=None):
-    """Writes JSON whole or not at all.
+    """Writes JSON completely or not at all.
 
     Args:
         path: the file; an existing regular file is replaced.

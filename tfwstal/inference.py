@@ -144,7 +144,7 @@ def detect_videos(detector, videos):
         detector: what `make_detector` returned.
         videos: iterable of dicts of `video_id`, `features` [T, D],
             `num_snippets` and `seconds_per_snippet`, as
-            `batches.whole_videos` gives them.
+            `reader.whole_videos` gives them.
 
     Yields:
         (video id, what `localize_alone` returned for the video).

@@ -15,7 +15,7 @@ import tempfile
 def import_tensorflow():
     """Imports TensorFlow and lists its devices, with stderr held back.
 
-    If the import fails, what was held back is shown.
+    If the import fails, the suppressed output is shown.
     """
     if os.environ.get("TFWSTAL_VERBOSE"):
         return

@@ -30,9 +30,8 @@ if __name__ == "__main__":  # answers --help before the slow imports
 
 import pathlib
 
-from tfwstal.data import batches
 from tfwstal.data import folder as records_folder
-from tfwstal.errors import InputError
+from tfwstal.data import reader
 from tfwstal.method.options import ModelOptions
 from tfwstal.search import grids, trials
 from tfwstal.search.scorer import Scorer
@@ -47,7 +46,7 @@ _NOT_COMPARED = ("data_dir", "run_dir", "tune_dir", "max_trials")
 def main(config):
     """Searches with the flags of a Config; see the module."""
     config.require("data_dir", "tune_dir")
-    with batches.readable(config.data_dir):
+    with reader.readable(config.data_dir):
         scorer = make_scorer(config)
         folder = trials.TuneFolder(config.tune_dir, *_identity(config))
         values, spaces = grids.search_spaces(config.tune, config.eta)
@@ -66,23 +65,12 @@ def main(config):
 
 
 def make_scorer(config):
-    """The Scorer for the flags.
-
-    Raises:
-        InputError: if nothing can be searched with the flags or records.
-    """
+    """The Scorer for the flags."""
     info = records_folder.read(config.data_dir)
     model = None
     if config.tune == "localization" and config.run_dir:
         model, classes = run_folder.load(config.run_dir)
         run_folder.check_match(model, classes, info, config.data_dir)
-    elif not config.epochs:
-        raise InputError("--epochs=0 trains nothing; give one or more")
-    if config.tune == "losses" and config.branches == "attention":
-        raise InputError(
-            "--tune=losses searches lambda_smt and lambda_gui, which "
-            "--branches=attention does not use; search with other --branches"
-        )
     return Scorer(
         loop.Training(
             info,

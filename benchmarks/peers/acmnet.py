@@ -63,6 +63,7 @@ from tfwstal.data import activitynet
 from tfwstal.errors import InputError
 
 _CHILD = pathlib.Path(__file__).with_name("acmnet_torch.py")
+_LIMIT = 7 * 24 * 3600  # seconds for a training
 
 
 def main(argv):
@@ -162,7 +163,7 @@ def train(arguments, folder, study):
             f"({error.strerror}); name an interpreter that has PyTorch"
         ) from None
     try:
-        status = process.wait()
+        status = process.wait(timeout=_LIMIT)
     finally:
         process.kill()
         process.stdin.close()
@@ -300,6 +301,7 @@ def _commit(checkout):
         ["git", "-C", checkout, "rev-parse", "HEAD"],
         capture_output=True,
         text=True,
+        timeout=60,
     )
     return found.stdout.strip() or None
 

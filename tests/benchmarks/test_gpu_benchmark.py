@@ -75,6 +75,7 @@ def test_jaxlib_does_the_same_step(tmp_path):
         capture_output=True,
         text=True,
         check=True,
+        timeout=300,
     )
     words = found.stdout.splitlines()[0].split()
     assert float(words[words.index("by") + 1]) < 1e-5

@@ -3,13 +3,10 @@
 import dataclasses
 import json
 import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT
 from tfwstal import evaluate
 from tfwstal.config import Config
 from tfwstal.errors import InputError
@@ -737,19 +734,11 @@ def test_report_is_not_replaced_unless_asked(config, tmp_path, capsys):
 # === The real command ===
 
 
-def _command(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "tfwstal.evaluate", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-
-
-def test_command_ends_with_one_line_on_an_error(config, tmp_path):
+def test_command_ends_with_one_line_on_an_error(config, tmp_path, run_command):
     flags = config(results={"x": [_detection("Jump", 0, 1, 0.5)]})
     report = tmp_path / "report.json"
-    done = _command(
+    done = run_command(
+        "tfwstal.evaluate",
         f"--ground_truth={flags.ground_truth}",
         f"--detections={flags.detections}",
         f"--report={report}",
@@ -764,10 +753,11 @@ def test_command_ends_with_one_line_on_an_error(config, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_command_parses_its_flags(config, tmp_path):
+def test_command_parses_its_flags(config, tmp_path, run_command):
     flags = config()
     report = tmp_path / "report.json"
-    done = _command(
+    done = run_command(
+        "tfwstal.evaluate",
         f"--ground_truth={flags.ground_truth}",
         f"--detections={flags.detections}",
         "--tiou_thresholds=0.5:0.7:0.1",

@@ -122,7 +122,7 @@ def test_existing_detections_are_refused(records, run_dir, tmp_path):
     [
         (np.zeros((4, 6), np.float32), "6 wide, the model was trained on 5"),
         (np.zeros(5, np.float32), r"shape \(5,\)"),
-        (np.zeros((0, 5), np.float32), "no snippet"),
+        (np.zeros((0, 5), np.float32), "is empty"),
         (np.full((4, 5), np.nan, np.float32), "NaN or infinite"),
         (np.array([[None]]), "pickled"),
     ],
@@ -147,7 +147,7 @@ def test_missing_features(run_dir, tmp_path):
 
 
 def test_an_empty_split(records, run_dir, tmp_path):
-    with pytest.raises(InputError, match="'val' holds no video"):
+    with pytest.raises(InputError, match="'val' has no videos"):
         localize.main(
             config(run_dir, tmp_path, data_dir=str(records), split="val")
         )

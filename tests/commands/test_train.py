@@ -8,12 +8,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import random_batch, random_record, write_records
+from tests.conftest import (
+    class_means,
+    random_batch,
+    random_record,
+    write_records,
+)
 from tfwstal import localize, train
 from tfwstal.command_line import parse
 from tfwstal.config import Config
 from tfwstal.data import folder as records_folder
-from tfwstal.data.class_means import class_means
 from tfwstal.errors import InputError
 from tfwstal.method.options import ModelOptions
 from tfwstal.training import loop, run_folder
@@ -183,7 +187,7 @@ class TestBadInput:
         assert (tmp_path / "thesis" / "chapter1.tex").exists()
 
     def test_unknown_optimizer(self, records, tmp_path):
-        with pytest.raises(InputError, match="--optimizer=adma: unknown"):
+        with pytest.raises(InputError, match="--optimizer=adma is unknown"):
             run(records, tmp_path / "run", optimizer="adma")
         assert not (tmp_path / "run").exists()
 
@@ -197,7 +201,7 @@ class TestBadInput:
         assert not (tmp_path / "run").exists()
 
     def test_evaluating_a_split_that_is_not_there(self, records, tmp_path):
-        with pytest.raises(InputError, match="'val' holds no video"):
+        with pytest.raises(InputError, match="'val' has no videos"):
             run(records, tmp_path / "run", eval_every=1, split="val")
         assert not (tmp_path / "run").exists()
 

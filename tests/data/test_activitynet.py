@@ -358,8 +358,8 @@ def test_detections_of_a_video_must_be_a_list(tmp_path):
         ("A ", "ends with a blank"),
         ("A\nB", "line break"),
         ("A\u2028B", "line break"),
-        ("\ud800", "does not print"),
-        ("\0", "does not print"),
+        ("\ud800", "non-printable"),
+        ("\0", "non-printable"),
     ],
 )
 def test_names_that_would_not_come_back(name, problem):

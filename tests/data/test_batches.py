@@ -1,16 +1,21 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests import reference
-from tests.conftest import random_record, write_records
+from tests.conftest import (
+    class_means,
+    random_model,
+    random_record,
+    write_records,
+)
 from tfwstal.data import batches as data_batches
-from tfwstal.data import feature_cache
+from tfwstal.data import feature_cache, reader
 from tfwstal.data import folder as records_folder
-from tfwstal.data.class_means import class_means
 from tfwstal.errors import InputError
 
 
@@ -159,7 +164,7 @@ def test_some_of_the_videos_are_like_a_set_of_their_own(records, tmp_path):
         class_means(info, records, names),
         class_means(own, tmp_path / "own"),
     )
-    whole = data_batches.whole_videos(info, records, "train", names)
+    whole = reader.whole_videos(info, records, "train", names)
     assert {v["video_id"].numpy().decode() for v in whole} == names
     assert data_batches.steps_per_epoch(info, 2, names) == 1
     found = list(batches(records, epochs=3, batch_size=2, videos=names))
@@ -171,7 +176,7 @@ def test_some_of_the_videos_are_like_a_set_of_their_own(records, tmp_path):
 
 def test_labels_of_a_split(records):
     info = records_folder.read(records)
-    found = data_batches.video_labels(info, records, "train")
+    found = reader.video_labels(info, records, "train")
     assert len(found) == 8
     assert found["train_two"].tolist() == [1, 3]
 
@@ -227,8 +232,8 @@ def test_a_record_that_does_not_parse(tmp_path, content):
     for read in (
         lambda: class_means(info, path),
         lambda: feature_cache.load(info, path),
-        lambda: data_batches.video_labels(info, path, "train"),
-        lambda: data_batches.ground_truth(info, path, "train"),
+        lambda: reader.video_labels(info, path, "train"),
+        lambda: reader.ground_truth(info, path, "train"),
     ):
         with pytest.raises(InputError, match="damaged record") as caught:
             read()
@@ -241,8 +246,8 @@ def test_a_video_id_that_is_not_utf_8(tmp_path):
     info = write_records(path, {"train": [bad]})
     for read in (
         lambda: feature_cache.load(info, path, videos={"v"}),
-        lambda: data_batches.video_labels(info, path, "train"),
-        lambda: data_batches.ground_truth(info, path, "train"),
+        lambda: reader.video_labels(info, path, "train"),
+        lambda: reader.ground_truth(info, path, "train"),
         lambda: data_batches.batch_videos(info, path, 1, 0, 0, 0),
     ):
         with pytest.raises(InputError, match="damaged record"):
@@ -258,9 +263,7 @@ def rewrite(info, folder, contents):
 
 
 def test_ground_truth_of_a_split(records):
-    truth = data_batches.ground_truth(
-        records_folder.read(records), records, "test"
-    )
+    truth = reader.ground_truth(records_folder.read(records), records, "test")
     assert list(truth) == ["test_5", "test_1", "test_33", "test_14"]
     segments, labels = truth["test_33"]
     np.testing.assert_allclose(segments, [[0, 0.32 * 33]])
@@ -322,7 +325,7 @@ class TestDamage:
         content = json.loads(path.read_text())
         content["splits"][0]["shardLengths"] = [stated]
         path.write_text(json.dumps(content))
-        message = "holds 8 videos where .* states|not a number above 0"
+        message = "has 8 videos, but .* states|not a number above 0"
         with pytest.raises(InputError, match=message):
             records_folder.read(records)
 
@@ -336,7 +339,7 @@ class TestDamage:
         self.change(
             records, shard_bytes=lambda b: b | {path.name: path.stat().st_size}
         )
-        with pytest.raises(InputError, match=f"train.* holds {left} videos wh"):
+        with pytest.raises(InputError, match=f"train.* has {left} videos, but"):
             records_folder.read(records)
 
     def test_a_record_of_another_length(self, records):
@@ -399,7 +402,7 @@ class TestDamage:
         empty = tmp_path / "empty"
         info = write_records(empty, {"train": [random_record("v", 4)]})
         info.splits["test"] = ()
-        with pytest.raises(InputError, match="'test' holds no video"):
+        with pytest.raises(InputError, match="'test' has no videos"):
             info.shard_paths(empty, "test")
 
 
@@ -458,6 +461,32 @@ class TestCache:
             )
         ).as_numpy_iterator()
         assert rows(found) == rows(batches(many_shards))
+
+    def test_a_training_step_looks_up_the_features(self, many_shards):
+        """Of another cache too, and without another trace for the same one."""
+        cache = self.held(many_shards)
+        other = dataclasses.replace(cache, features=2.0 * cache.features)
+        model = random_model(dropout=0.0, embedding_dropout=0.0)
+        model.compile(optimizer=keras.optimizers.SGD(0.0))
+        rows = np.arange(6, dtype=np.int32).reshape(1, 6)
+        num_snippets = np.array([6], np.int32)
+        actions = np.array([[1.0, 0.0, 1.0]], np.float32)
+        steps = []
+        for each in (cache, cache, other):
+            each.fill_in_step(model)
+            logs = model.fit(
+                {"rows": rows, "num_snippets": num_snippets},
+                actions,
+                verbose=0,
+            ).history
+            x = {
+                "features": each.features[:6][None],
+                "num_snippets": num_snippets,
+            }
+            expected = model.evaluate(x, actions, verbose=0, return_dict=True)
+            assert logs["loss"][0] == pytest.approx(expected["loss"], rel=1e-5)
+            steps.append(model.train_function)
+        assert steps[0] is steps[1] is not steps[2]
 
     @pytest.mark.parametrize("dtype", ["float32", "float16"])
     @pytest.mark.parametrize("videos", [None, {"train_12", "train_40"}])

@@ -623,6 +623,7 @@ def test_argsort_is_numpys_without_vector_instructions(tmp_path):
             capture_output=True,
             text=True,
             check=True,
+            timeout=60,
         ).stdout.splitlines()
 
     features = run([], "")[0]
@@ -806,4 +807,4 @@ def test_needs_numpy_only():
         "ap.Detections('', '', [], []), [0.5]); "
         "sys.exit('tensorflow' in sys.modules or 'tfwstal' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

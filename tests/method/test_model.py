@@ -387,19 +387,3 @@ def test_the_foreground_starts_with_its_bias():
     model = tfwstal.TwoStreamLocalizer(3, 5, attention_bias=2.5)
     bias = model.attention.scores.bias
     np.testing.assert_array_equal(bias, [2.5, 0, 0])
-
-
-def test_a_second_table_to_look_up_in_takes_effect():
-    """Also in a model whose training step is compiled already."""
-    model = random_model(dropout=0.0, embedding_dropout=0.0)
-    model.compile(optimizer=keras.optimizers.SGD(0.0))
-    rows = np.arange(6, dtype=np.int32).reshape(1, 6)
-    inputs = {"rows": rows, "num_snippets": np.array([6], np.int32)}
-    actions = np.array([[1.0, 0.0, 1.0]], np.float32)
-    tables = np.random.default_rng(0).normal(size=(2, 6, 5)).astype(np.float32)
-    for table in tables:
-        model.look_up_in(tf.constant(table))
-        logs = model.fit(inputs, actions, verbose=0).history
-        x = {"features": table[None], "num_snippets": np.array([6], np.int32)}
-        expected = model.evaluate(x, actions, verbose=0, return_dict=True)
-        assert logs["loss"][0] == pytest.approx(expected["loss"], rel=1e-5)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.conftest import random_model, random_record, write_records
 from tfwstal import inference
-from tfwstal.data import batches, folder
+from tfwstal.data import folder, reader
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
 from tfwstal.method.options import LocalizationSettings
@@ -58,7 +58,7 @@ class TestSplit:
 def test_a_fold_is_scored_as_localize_and_evaluate_score_it(records):
     info = folder.read(records)
     model = random_model()
-    truth = batches.ground_truth(info, records, "train")
+    truth = reader.ground_truth(info, records, "train")
     truth = {name: truth[name] for name in ("train_25", "train_40", "train_7")}
     outputs = cross_validation.held_out_outputs(model, info, records, truth)
     assert sorted(outputs.video_ids) == sorted(truth)
@@ -71,7 +71,7 @@ def test_a_fold_is_scored_as_localize_and_evaluate_score_it(records):
             (video, each)
             for video, several in inference.localize_dataset(
                 detector,
-                batches.whole_videos(info, records, "train", truth),
+                reader.whole_videos(info, records, "train", truth),
                 info.classes,
             )
             for each in several

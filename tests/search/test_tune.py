@@ -9,8 +9,8 @@ from tests.conftest import random_record, write_records
 from tfwstal import train, tune
 from tfwstal.command_line import parse
 from tfwstal.config import Config
-from tfwstal.data import batches
 from tfwstal.data import folder as records_folder
+from tfwstal.data import reader
 from tfwstal.errors import InputError
 from tfwstal.search import cross_validation, grids
 from tfwstal.search.scorer import Scorer
@@ -176,7 +176,7 @@ class TestLocalization:
 
         # The score of a fold, found again from what was kept.
         info = records_folder.read(planted)
-        labels = batches.video_labels(info, planted, "train")
+        labels = reader.video_labels(info, planted, "train")
         folds = cross_validation.split_videos(labels, 2, FAST.seed)
         path = tmp_path / "tuned" / "outputs_2.npz"
         outputs = cross_validation.HeldOutOutputs.load(path)
@@ -333,7 +333,7 @@ class TestBadInput:
                 },
                 "--branches=attention does not use",
             ),
-            ({"optimizer": "adma"}, "--optimizer=adma: unknown"),
+            ({"optimizer": "adma"}, "--optimizer=adma is unknown"),
         ],
     )
     def test_flags_that_search_nothing(
@@ -349,7 +349,7 @@ class TestBadInput:
             for i in range(4)
         ]
         write_records(tmp_path / "records", {"train": videos})
-        with pytest.raises(InputError, match="'train' hold no segments"):
+        with pytest.raises(InputError, match="'train' have no segments"):
             search(tmp_path / "records", tmp_path / "tuned")
         assert not (tmp_path / "tuned").exists()
 

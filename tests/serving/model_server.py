@@ -147,7 +147,7 @@ class ModelServer:
         return self
 
     def __exit__(self, *_):
-        self._grpc.stop(None).wait()
+        self._grpc.stop(None).wait(30)
         self._http.shutdown()
         self._http.server_close()
         self._thread.join()

@@ -5,15 +5,12 @@ import hashlib
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.conftest import ROOT
 from tests.tools import raw_folders
 from tests.tools.raw_folders import REAL_DATA, VIDEOS, WIDTH, save, write_acmnet
 from tfrecords_tools import convert
@@ -248,7 +245,7 @@ def test_verify_finds_one_changed_bit(tmp_path, monkeypatch, key):
         return written
 
     monkeypatch.setattr(shards, "write_all", write_and_spoil)
-    message = f"records-train.*: {key} of video 'a_one' is not"
+    message = f"records-train.*: {key} of video 'a_one' differs"
     with pytest.raises(InputError, match=message):
         run(tmp_path, verify=True)
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
@@ -267,13 +264,13 @@ def test_verify_finds_damage_and_lost_records(tmp_path):
     arguments = (source.classes, "float32", folder)
     verification.verify(tasks, *arguments)
     less = dataclasses.replace(tasks[0], videos=tasks[0].videos[:1])
-    with pytest.raises(InputError, match="test.*does not hold 1 videos"):
+    with pytest.raises(InputError, match="test.*does not have 1 videos"):
         verification.verify([less], *arguments)
     path = folder / tasks[1].name
     damaged = bytearray(path.read_bytes())
     damaged[-20] ^= 1
     path.write_bytes(damaged)
-    with pytest.raises(InputError, match="train.*: record 1 reads otherwise"):
+    with pytest.raises(InputError, match="train.*: record 1 has changed"):
         verification.verify(tasks, *arguments)
 
 
@@ -366,15 +363,15 @@ BAD_ACMNET = {
         lambda raw: save(raw / "test/long.npy", np.zeros((2, 4), "f4")),
         r"long.npy is 4 features wide, but .*a_one.npy is 6",
     ),
-    "1-D": (spoil(np.zeros(6, "f4")), r"a_one.npy has the shape \(6,\)"),
+    "1-D": (spoil(np.zeros(6, "f4")), r"a_one.npy has shape \(6,\)"),
     "3-D": (
         spoil(np.zeros((1, 2, 6), "f4")),
-        r"a_one.npy has the shape \(1, 2, 6\)",
+        r"a_one.npy has shape \(1, 2, 6\)",
     ),
     "no snippet": (spoil(np.zeros((0, 6), "f4")), r"a_one.npy.*\(0, 6\)"),
-    "integers": (spoil(np.zeros((1, 6), "i4")), "a_one.npy is of int32"),
-    "complex": (spoil(np.zeros((1, 6), "c8")), "a_one.npy is of complex64"),
-    "objects": (pickled, "a_one.npy holds pickled"),
+    "integers": (spoil(np.zeros((1, 6), "i4")), "a_one.npy has dtype int32"),
+    "complex": (spoil(np.zeros((1, 6), "c8")), "a_one.npy has dtype complex64"),
+    "objects": (pickled, "a_one.npy contains pickled"),
     "NaN": (
         with_nan,
         "long.npy: of 18000 values 2 .first: snippet 17, column 3. are NaN",
@@ -439,9 +436,9 @@ INSIDE = {
 }
 BAD_ARRAYS = {
     "width": (np.zeros((1, 4), "f4"), " .*features wide"),
-    "1-D": (np.zeros(6, "f4"), r" has the shape \(6,\)"),
-    "no snippet": (np.zeros((0, 6), "f4"), r" has the shape \(0, 6\)"),
-    "integers": (np.zeros((1, 6), "i4"), " is of int32"),
+    "1-D": (np.zeros(6, "f4"), r" has shape \(6,\)"),
+    "no snippet": (np.zeros((0, 6), "f4"), r" is empty \(shape \(0, 6\)"),
+    "integers": (np.zeros((1, 6), "i4"), " has dtype int32"),
     "NaN": (np.full((1, 6), np.nan, "f4"), ": of 6 values 6 .*are NaN"),
 }
 
@@ -468,7 +465,7 @@ def test_a_joint_file_that_runs_code_is_refused(tmp_path, run_command):
     )
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-    assert "JOINTFeatures.npy holds 'posix.system'" in done.stderr
+    assert "JOINTFeatures.npy contains 'posix.system'" in done.stderr
     # Libraries make folders of their own in the home.
     found = {path.name for path in tmp_path.iterdir()}
     assert "raw" in found and not found & {"it_ran", "records"}
@@ -576,7 +573,7 @@ def test_other_folders_are_not_overwritten(tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "thesis.txt").write_text("precious")
-    with pytest.raises(InputError, match="mine is no folder of records"):
+    with pytest.raises(InputError, match="mine is not a folder of records"):
         run(tmp_path, "mine", overwrite=True)
     assert content(mine) == {"thesis.txt": b"precious"}
 
@@ -609,7 +606,7 @@ def test_duration_that_does_not_fit_is_told(tmp_path, capsys):
     truth["database"]["a_one"]["duration"] = 0.64
     path.write_text(json.dumps(truth))
     run(tmp_path)
-    assert "annotated duration: 1 (median 0.75 times" in capsys.readouterr().out
+    assert "duration: 1 videos (median ratio 0.75" in capsys.readouterr().out
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -634,18 +631,13 @@ def test_opens_with_tfds(tmp_path, write):
         )
 
 
-def test_command_prints_one_line(tmp_path):
+def test_command_prints_one_line(tmp_path, run_command):
     write_acmnet(tmp_path / "raw")
     spoil(np.full((1, 6), np.nan, "f4"))(tmp_path / "raw")
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tfrecords_tools.convert"),
-            f"--features_dir={tmp_path / 'raw'}",
-            f"--output_dir={tmp_path / 'records'}",
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
+    done = run_command(
+        "tfrecords_tools.convert",
+        f"--features_dir={tmp_path / 'raw'}",
+        f"--output_dir={tmp_path / 'records'}",
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1, done.stderr

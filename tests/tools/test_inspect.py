@@ -5,8 +5,6 @@ import json
 import math
 import os
 import statistics
-import subprocess
-import sys
 import weakref
 
 import numpy as np
@@ -15,7 +13,7 @@ import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.image import imread
 
-from tests.conftest import ROOT, random_record, write_records
+from tests.conftest import random_record, write_records
 from tests.tools.raw_folders import ground_truth, save, write_folders
 from tfrecords_tools import convert
 from tfrecords_tools import inspect as command
@@ -696,17 +694,11 @@ def test_unusable_features_of_the_one_record(tmp_path):
 # === As a command ===
 
 
-def test_command(folders, tmp_path):
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tfrecords_tools.inspect"),
-            f"--data_dir={folders['records']['data_dir']}",
-            f"--report={tmp_path / 'report.json'}",
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)},
+def test_command(folders, tmp_path, run_command):
+    done = run_command(
+        "tfrecords_tools.inspect",
+        f"--data_dir={folders['records']['data_dir']}",
+        f"--report={tmp_path / 'report.json'}",
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("records: ")

@@ -371,7 +371,7 @@ def test_features_in_both_splits(tmp_path):
 
 
 BAD_CSV = {
-    "twice": ("video_id,labels\na,X\na,Y", "line 3: video 'a' has a row"),
+    "twice": ("video_id,labels\na,X\na,Y", "video 'a' already has a row"),
     "no column": ("video,labels\na,X", "no column 'video_id'"),
     "unknown column": ("video_id,labels,FPS\na,X,3", "column 'FPS' is unknown"),
     "comma": ("video_id,labels\na,X,Y", "line 2.*';'"),
@@ -386,7 +386,7 @@ BAD_CSV = {
     "no label": ("video_id,labels\na,;", "'a' of the training split has no"),
     "empty": ("", "no column 'video_id'"),
     "open quote": ('video_id,labels\na,X\nb,"Y;Z\nc,X', "cannot be read"),
-    "line break": ('video_id,labels\na,"X\nY"', "label 'X.nY' holds a line"),
+    "line break": ('video_id,labels\na,"X\nY"', "label 'X.nY' contains a line"),
     "tiny fps": ("video_id,labels,fps\na,X,1e-60", "fps is '1e-60'"),
     "no rows": ("video_id,labels\n", "has no video"),
 }
@@ -538,7 +538,7 @@ def by_label(segment):
 
 
 BAD_TEXTS = {
-    "word": ("a_one zero 1", "Jump_val.txt, line 2: 'zero 1' is no START END"),
+    "word": ("a_one zero 1", "Jump_val.txt, line 2: 'zero 1' is not START END"),
     "nan": ("a_one 0 nan", "line 2: '0 nan'"),
     "three": ("a_one 0 1 2", "line 2: '0 1 2'"),
     "none": ("a_one", "line 2: ''"),
@@ -546,7 +546,7 @@ BAD_TEXTS = {
         "a_one 2 1",
         "'a_one': annotation 0: segment .2, 1. of 'Jump' is reversed",
     ),
-    "other subset": ("long 2 3", "'long' is of the subset '.*' elsewhere"),
+    "other subset": ("long 2 3", "'long' is in the subset '.*' elsewhere"),
 }
 
 
@@ -565,13 +565,13 @@ def test_a_class_in_two_files(tmp_path):
     folder = tmp_path / "thumos14-val-annotations"
     (tmp_path / "again").mkdir()
     shutil.copy(folder / "Jump_val.txt", tmp_path / "again")
-    with pytest.raises(InputError, match="again/Jump_val.txt.*both of 'Jump'"):
+    with pytest.raises(InputError, match="again/Jump_val.txt.*both for 'Jump'"):
         discover(tmp_path)
 
 
 def test_a_folder_that_holds_no_annotations(tmp_path):
     write_folders(tmp_path)
-    with pytest.raises(InputError, match="holds neither W-TALC's videoname"):
+    with pytest.raises(InputError, match="has neither W-TALC's videoname"):
         discover(tmp_path, annotations=str(tmp_path / "rgb"))
 
 
@@ -618,11 +618,11 @@ BAD_WTALC = {
     "no classes": (remove("classlist"), "classlist.npy cannot be read"),
     "other length": (
         shorten("segments"),
-        "segments.npy is of 3 videos, but videoname.npy of 4",
+        "segments.npy has 3 videos, but videoname.npy has 4",
     ),
     "other features": (
         shorten("videoname"),
-        "JOINTFeatures.npy is of 4 videos, but .*videoname.npy of 3",
+        "JOINTFeatures.npy has 4 videos, but .*videoname.npy has 3",
     ),
     "duplicate": (column("videoname", 1, b"b_many"), r"npy\[1\]: .*'b_many'"),
     "unequal": (
@@ -641,8 +641,8 @@ BAD_WTALC = {
         column("segments", 0, [[0.0, 1.0], [1.0, 2.0, 3.0]]),
         r"'b_many': annotation 1: 'segment' is .*, not .start, end",
     ),
-    "no list": (column("segments", 2, 0.5), r"segments.npy\[2\] is no list"),
-    "no label": (column("labels", 1, [7]), r"labels.npy\[1\] is no list"),
+    "no list": (column("segments", 2, 0.5), r"segments.npy\[2\] is not a list"),
+    "no label": (column("labels", 1, [7]), r"labels.npy\[1\] is not a list"),
     "reversed": (
         column("segments", 1, [[0.6, 0.1]]),
         "'a_one': annotation 0: segment .0.6, 0.1. of 'Jump' is reversed",
@@ -734,7 +734,7 @@ BAD_ARCHIVES = {
         npz(x={"a": ONE, "b": ONE}, y={"a": ONE, "c": ONE}),
         r"y.npz\[a\] and .*x.npz\[a\] are both features of video 'a'",
     ),
-    "twice in one": (repeat, "i3d.npz: video 'a' is there twice"),
+    "twice in one": (repeat, "i3d.npz: video 'a' is in it twice"),
     "three arrays": (
         npz(x={f"a/{part}": ONE for part in ("rgb", "flow", "audio")}),
         "x.npz: video 'a' has the arrays audio and flow and rgb; one is",
@@ -745,11 +745,11 @@ BAD_ARCHIVES = {
     ),
     "split and others": (
         npz(train={"a": ONE, "b": ONE}, more={"c": ONE, "d": ONE}),
-        "files of train or test and others",
+        "files named train or test, and others",
     ),
     "joined and halves": (
         npz(x={"a": ONE, "b/rgb": ONE, "b/flow": ONE}),
-        r"joined features, x.npz\[{}\], and halves, x.npz\[{}/(rgb|flow)",
+        r"features, x.npz\[{}\], and single streams, x.npz\[{}/(rgb|flow)",
     ),
 }
 

@@ -101,7 +101,9 @@ def test_features_takes_them(tmp_path):
     assert (measured.num_snippets, measured.widths) == (5, (4,))
     loaded, _ = feature_files.load([found[2]], 5)
     np.testing.assert_array_equal(loaded, ARRAYS[2].astype(np.float32))
-    with pytest.raises(InputError, match=r"x.npy\[4\] has the shape \(0, 4\)"):
+    with pytest.raises(
+        InputError, match=r"x.npy\[4\] is empty .shape \(0, 4\)"
+    ):
         feature_files.inspect([found[4]])
 
 
@@ -160,7 +162,7 @@ def test_attacks_are_refused_and_not_run(tmp_path, attack, protocol):
     marker = tmp_path / "marker.npy"
     content = pickle.dumps(objects([attack(marker)]), protocol=protocol)
     path = write(tmp_path / "x.npy", content)
-    with pytest.raises(InputError, match="x.npy holds .*not loaded") as error:
+    with pytest.raises(InputError, match="x.npy .*is not loaded") as error:
         object_arrays.read(path)
     assert "\n" not in str(error.value)
     assert not marker.exists()
@@ -212,9 +214,7 @@ DAMAGE = {
 def test_tricks_are_refused(tmp_path, program, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = write(tmp_path / "x.npy", program)
-    with pytest.raises(
-        InputError, match="x.npy holds .*is not loaded|sets|app"
-    ):
+    with pytest.raises(InputError, match="x.npy .*is not loaded"):
         object_arrays.read(path)
     assert [p.name for p in tmp_path.iterdir()] == ["x.npy"]
 
@@ -255,7 +255,7 @@ def test_many_lists_in_one_another(tmp_path):
         content += b"]q" + bytes([index + 1])
         content += (b"h" + bytes([index]) + b"a") * 2
     path = write(tmp_path / "x.npy", content + b".")
-    with pytest.raises(InputError, match="no array"):
+    with pytest.raises(InputError, match="is not an array"):
         object_arrays.read(path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.conftest import random_model
 from tfwstal import inference
 from tfwstal.config import Config
-from tfwstal.data import batches, folder
+from tfwstal.data import folder, reader
 from tfwstal.evaluation import average_precision
 from tfwstal.training.callbacks import LocalizationEvaluation
 
@@ -39,7 +39,7 @@ def _expected(records, protocol):
     )
     truth = [
         (video, info.classes[label - 1], segment)
-        for video, (segments, labels) in batches.ground_truth(
+        for video, (segments, labels) in reader.ground_truth(
             info, records, "test"
         ).items()
         for segment, label in zip(segments, labels, strict=True)
@@ -47,7 +47,7 @@ def _expected(records, protocol):
     found = [
         (video, each["label"], each["segment"], each["score"])
         for video, entries in inference.localize_dataset(
-            detector, batches.whole_videos(info, records, "test"), info.classes
+            detector, reader.whole_videos(info, records, "test"), info.classes
         )
         for each in entries
     ]

@@ -64,11 +64,14 @@ def test_an_untouched_checkpoint_is_restored(saver, path, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"start": np.array([-1, 0])}, "epoch -1, step 0 is not in a training"),
-        ({"start": np.array([0, -1])}, "epoch 0, step -1 is not"),
-        ({"start": np.array([0, 4])}, "epoch 0, step 4 is not"),
-        ({"start": np.array([4, 0])}, "epoch 4, step 0 is not"),
-        ({"start": np.array([3, 1])}, "epoch 3, step 1 is not"),
+        (
+            {"start": np.array([-1, 0])},
+            "epoch -1, step 0 is outside",
+        ),
+        ({"start": np.array([0, -1])}, "epoch 0, step -1 is outside"),
+        ({"start": np.array([0, 4])}, "epoch 0, step 4 is outside"),
+        ({"start": np.array([4, 0])}, "epoch 4, step 0 is outside"),
+        ({"start": np.array([3, 1])}, "epoch 3, step 1 is outside"),
         ({"start": np.array([1])}, "its start is not an epoch and a step"),
         ({"start": np.array([1.5, 0])}, "its start is not"),
         ({"start": np.array([[1, 0]])}, "its start is not"),
@@ -103,7 +106,7 @@ def test_other_arrays(saver, path, changes, message, tmp_path, model):
 )
 def test_arrays_of_another_model(saver, path, value, model):
     rewritten(path, variable_0=value)
-    with pytest.raises(InputError, match="of another version of Keras"):
+    with pytest.raises(InputError, match="by another version of Keras"):
         saver.restore(model)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import random_model
 from tfwstal.errors import InputError
-from tfwstal.training import run_folder
+from tfwstal.training import run_creation, run_folder
 
 FLAGS = {"epochs": "3", "seed": "0", "eta": "0.1,0.2"}
 
@@ -52,10 +52,10 @@ def test_a_byte_order_mark_is_not_part_of_a_name(touched):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a\nb\nb\n", "line 3: the name 'b' is there twice"),
+        (b"a\nb\nb\n", "line 3: the name 'b' is listed twice"),
         (b"a\n\nc\n", "line 2: the name '' is empty"),
         (b"a\nb \nc\n", "line 2: the name 'b ' begins or ends"),
-        (b"a\nb\x00\nc\n", "line 2: the name .* holds"),
+        (b"a\nb\x00\nc\n", "line 2: the name .* contains"),
         (b"a\n\xff\nc\n", "is damaged .not UTF-8 text"),
         (b"a\nb\nc\nd\n", "has 4 names, but model.keras was trained for 3"),
         (b"", "has 0 names"),
@@ -157,7 +157,7 @@ class TestUnfinished:
             folder = tmp_path / "run"
             folder.mkdir()
             (folder / "flags.flags").write_bytes(content)
-            return run_folder.can_resume(
+            return run_creation.can_resume(
                 folder, tmp_path / "records", FLAGS, overwrite
             )
 
@@ -202,4 +202,4 @@ def test_a_finished_run_says_that_it_is_finished(whole, tmp_path):
         match="finished run, which cannot be trained further "
         r"\(--epochs=9 was --epochs=3\); choose another folder",
     ):
-        run_folder.can_resume(whole, tmp_path / "records", more)
+        run_creation.can_resume(whole, tmp_path / "records", more)

@@ -10,12 +10,12 @@ from tensorboard.backend.event_processing import event_accumulator
 from tests.conftest import random_model, random_record, write_records
 from tfwstal import train
 from tfwstal.config import Config
-from tfwstal.data import batches
 from tfwstal.data import folder as records_folder
+from tfwstal.data import reader
 from tfwstal.data import record as record_format
 from tfwstal.errors import InputError
-from tfwstal.plotting import timeline
-from tfwstal.training import run_folder, watch
+from tfwstal.plotting import centroid_usage, timeline
+from tfwstal.training import run_folder, training_videos, watch
 
 _CLASSES = ("background", "a", "b", "c")
 
@@ -46,7 +46,9 @@ def watched(records, tmp_path):
         info = records_folder.read(records)
         pictured = []
         if videos is not None:
-            pictured = watch.pictured_videos(info, records, "test", videos)
+            pictured = training_videos.pictured_videos(
+                info, records, "test", videos
+            )
         watcher = watch.Watch(
             model,
             info.classes,
@@ -72,8 +74,8 @@ def watched(records, tmp_path):
 
 def sample_of(info, records, num_snippets):
     """The features of the Sample of all training videos."""
-    sample = watch.Sample(len(info.classes), num_snippets)
-    for video in batches.whole_videos(info, records, "train"):
+    sample = training_videos.Sample(len(info.classes), num_snippets)
+    for video in reader.whole_videos(info, records, "train"):
         sample.add(video)
     return sample.features
 
@@ -169,9 +171,9 @@ def test_a_collapsed_dictionary_is_seen(watched):
 def test_a_picture_shows_which_classes_are_chosen():
     names = [f"$class {i}" for i in range(50)]
     count = np.arange(50)[::-1]
-    figure = watch.draw_usage(names, count, np.full(50, 2.0))
+    figure = centroid_usage.draw(names, count, np.full(50, 2.0))
     share, moved = figure.axes
-    assert len(share.patches) == len(moved.patches) == watch.BARS
+    assert len(share.patches) == len(moved.patches) == centroid_usage.BARS
     assert share.patches[0].get_width() == pytest.approx(49 / count.sum())
     assert share.get_yticklabels()[0].get_text() == "$class 0"
     assert moved.patches[3].get_width() == 2.0
@@ -179,7 +181,7 @@ def test_a_picture_shows_which_classes_are_chosen():
 
 
 def test_names_do_not_break_the_table():
-    table = watch.by_class(
+    table = centroid_usage.table(
         ["background", "a | b\\"], np.array([0, 2]), np.zeros(2), np.zeros(2)
     )
     assert table.splitlines()[2].startswith("| a \\| b\\\\ | 2 | 100.0% |")
@@ -279,7 +281,7 @@ def test_any_name_is_a_tag(tmp_path):
         model,
         info.classes,
         sample_of(info, folder, 20),
-        watch.pictured_videos(info, folder, "test"),
+        training_videos.pictured_videos(info, folder, "test"),
         Config().localization_settings(),
         tmp_path / "watch",
     )
@@ -291,14 +293,17 @@ def test_any_name_is_a_tag(tmp_path):
 
 def test_a_video_that_is_not_there(records):
     with pytest.raises(InputError, match="watch_videos=test_4 is not"):
-        watch.pictured_videos(
+        training_videos.pictured_videos(
             records_folder.read(records), records, "test", ("test_5", "test_4")
         )
 
 
 def test_without_the_split_nothing_is_drawn(records):
     assert (
-        watch.pictured_videos(records_folder.read(records), records, "x") == []
+        training_videos.pictured_videos(
+            records_folder.read(records), records, "x"
+        )
+        == []
     )
 
 
@@ -308,7 +313,7 @@ def test_the_sample_covers_the_classes_and_is_bounded(
     info = records_folder.read(records)
     sample = sample_of(info, records, 10)
     assert [len(features) for features in sample] == [1, 3, 10]
-    monkeypatch.setattr(watch, "SAMPLE", 2)
+    monkeypatch.setattr(training_videos, "SAMPLE", 2)
     assert len(sample_of(info, records, 10)) == 2
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import ROOT, assert_close, random_record, write_records
 from tfwstal import command_line
 from tfwstal.errors import InputError
-from tfwstal.training import loop
+from tfwstal.training import cluster, loop
 from tfwstal.training import workers as worker_processes
 from tfwstal.training.options import TrainingOptions
 
@@ -28,7 +28,7 @@ import numpy as np
 import tensorflow as tf
 import tfwstal
 from tfwstal import command_line, train
-from tfwstal.training import checkpoint
+from tfwstal.training import checkpoint, keras_replicas
 from tfwstal.training import workers as worker_processes
 
 def run(arguments, tf_config, devices, step, signal):
@@ -58,7 +58,7 @@ def print_dropout():
     with workers.scope():
         model = tfwstal.TwoStreamLocalizer(3, 5, dropout=0.5)
         model.compile()
-    worker_processes.prepare(model, workers)
+    keras_replicas.prepare(model, workers)
     drop = lambda: model.dropout(tf.ones([1, 40]), training=True)
     masks = workers.strategy.run(tf.function(drop)).values
     print("masks", int(np.abs(masks[0] - masks[1]).sum() > 0))
@@ -155,6 +155,7 @@ def folder(tmp_path_factory):
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=900,
     )
     assert found.returncode == 0, found.stderr
     lines = [line.split() for line in found.stdout.splitlines()]
@@ -304,7 +305,7 @@ def test_workers_are_counted_from_the_chief(monkeypatch):
 def test_worker_that_never_comes(monkeypatch):
     first, _ = tf_configs()
     monkeypatch.setenv("TF_CONFIG", first)
-    monkeypatch.setattr(worker_processes, "_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(cluster, "_WAIT_SECONDS", 0.0)
     missing = json.loads(first)["cluster"]["worker"][1]
     with pytest.raises(InputError, match=f"no worker answers at {missing};"):
         worker_processes.Workers("multiworker").start(batch_size=2)

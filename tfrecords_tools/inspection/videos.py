@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfrecords_tools import layouts
-from tfwstal.data import batches, feature_files, folder
+from tfwstal.data import feature_files, folder, reader
 from tfwstal.data import record as record_format
 from tfwstal.errors import InputError
 
@@ -90,13 +90,13 @@ def of_records(data_dir):
         raise InputError(f"{data_dir} contains no video; convert again")
 
     def names():
-        found = (batches.video_labels(info, data_dir, s) for s in splits)
+        found = (reader.video_labels(info, data_dir, s) for s in splits)
         return [name for labels in found for name in labels]
 
     def read(only=None):
         for split in splits:
             paths = info.shard_paths(data_dir, split)
-            with batches.readable(data_dir):
+            with reader.readable(data_dir):
                 for record in tf.data.TFRecordDataset(paths):
                     name = record_format.parse_labels(record)[
                         "video_id"

@@ -1,9 +1,9 @@
-"""What annotations say of their videos: labels, segments, classes.
+"""Reads annotations: the labels, segments and classes of videos.
 
-Four kinds are read:
+There are readers for four kinds:
 
 - ActivityNet JSON (gt.json, activity_net.v1-3.min.json, ActionFormer's and
-  OpenTAD's files), with segments, of which the labels follow;
+  OpenTAD's files), with segments, which also give the labels;
 - labels.csv (`label_table`), with labels only;
 - W-TALC's folder of .npy files (`wtalc_arrays`);
 - THUMOS-14's folders of text files (`thumos_texts`).
@@ -19,23 +19,25 @@ from tfwstal.errors import InputError
 
 
 def find_annotations(features_dir, given, prefer_csv):
-    """The annotations: those given, or what lies in `features_dir`.
+    """Finds the annotations: those given, or those in `features_dir`.
 
-    There it is gt.json, or labels.csv where `prefer_csv`; else the other of
-    the two; else the only JSON file with a "database", there or in
+    In `features_dir` it is gt.json, or labels.csv with `prefer_csv`; else the
+    other of the two; else the only JSON file with a "database", also in
     annotations/, or the only folder of W-TALC's or THUMOS-14's files.
 
     Returns:
         pathlib.Path of a file or, for the last two kinds, a folder.
 
     Raises:
-        InputError: if there is none, or more than one of equal rank.
+        InputError: if there are none, or several of equal rank.
     """
     if given:
         path = pathlib.Path(given)
         if path.exists():
             return path
-        raise InputError(f"--annotations={given}: no such file; check the path")
+        raise InputError(
+            f"--annotations={given} does not exist; check the path"
+        )
     root = pathlib.Path(features_dir)
     names = ["gt.json", "labels.csv"]
     for name in reversed(names) if prefer_csv else names:
@@ -67,10 +69,9 @@ def read_annotations(path, bad_segments):
     """Reads annotations of any kind.
 
     Args:
-        path: the file, where a name that ends in .csv is read as labels.csv,
-            or the folder.
-        bad_segments: as the flag; here it concerns segments that are reversed
-            or start before their video.
+        path: the folder or file; a file *.csv is read as labels.csv.
+        bad_segments: as the flag, for segments that are reversed or start
+            before their video.
 
     Returns:
         A pair of a dict, video id -> SourceVideo, and a tuple of the
@@ -92,7 +93,7 @@ def read_annotations(path, bad_segments):
         truth, bad = activitynet.parse_database(path, database, bad_segments)
     if not truth:
         raise InputError(f"{path} has no video; check the file")
-    # A video carries its label even where the segment cannot be used.
+    # A video keeps its label even if the segment cannot be used.
     left_out = {}
     for item in bad:
         if not item.kept:
@@ -105,27 +106,27 @@ def read_annotations(path, bad_segments):
 
 
 def read_classes(features_dir, given, path, videos):
-    """The class names in order, and where they come from.
+    """Reads the class names in order, and returns them with their source.
 
-    That is --classes, else classes.txt in `features_dir`, else the list that
-    W-TALC's and THUMOS-14's annotations have, else the sorted labels of all
-    annotated videos, converted or not, so that the indices do not depend on
-    which features are there.
+    The source is --classes, else classes.txt in `features_dir`, else the list
+    in the annotations of W-TALC or THUMOS-14, else the sorted labels of all
+    annotated videos. These include videos that are not converted, so that the
+    indices do not depend on the features that exist.
 
     Args:
         features_dir: as the flag.
         given: --classes, or "".
-        path: of the annotations.
+        path: path of the annotations.
         videos: dict video id -> SourceVideo.
 
     Raises:
-        InputError: if the list is missing, empty or names a class twice.
+        InputError: if the list is missing or empty, or names a class twice.
     """
     listed = pathlib.Path(given or pathlib.Path(features_dir) / "classes.txt")
     if listed.is_file():
         classes, source = read_lines(listed), listed.name
     elif given:
-        raise InputError(f"--classes={given}: no such file; check the path")
+        raise InputError(f"--classes={given} does not exist; check the path")
     elif path.is_dir():
         reader = wtalc_arrays if wtalc_arrays.is_one(path) else thumos_texts
         classes, listed = reader.read_classes(path)
@@ -140,23 +141,23 @@ def read_classes(features_dir, given, path, videos):
             raise InputError(f"{listed}: class {name!r} {name_problem(name)}")
         if classes.count(name) > 1:
             raise InputError(
-                f"{listed}: class {name!r} stands there twice; remove one line"
+                f"{listed}: class {name!r} is listed twice; remove one line"
             )
     return tuple(classes), source
 
 
 def check(videos, split_of, classes, path, classes_from):
-    """Checks that labels are classes and training videos have one at least.
+    """Checks that labels are classes and that training videos have labels.
 
     Args:
         videos: dict video id -> SourceVideo.
-        split_of: dict video id -> split; the videos to check.
+        split_of: dict video id -> split, of the videos to check.
         classes: action names.
-        path: of the annotation file, for the message.
+        path: path of the annotations, for the message.
         classes_from: from `read_classes`, likewise.
 
     Raises:
-        InputError: names the first video, and its label.
+        InputError: names the first video and its label.
     """
     for name in sorted(split_of):
         video_labels = videos[name].labels
@@ -179,8 +180,8 @@ def _source_video(video, left_out, stated):
     Args:
         video: the VideoAnnotation.
         left_out: its segments that cannot be used.
-        stated: its labels as the file lists them apart from its segments, or
-            None. Those of the segments hold where there are any.
+        stated: labels that the file lists apart from the segments, or None.
+            The labels of the segments take precedence if there are any.
     """
     found = unique(s.label for s in [*video.segments, *left_out])
     note = ""

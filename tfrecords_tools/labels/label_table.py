@@ -1,11 +1,10 @@
-"""labels.csv: one video a row, and no segments.
+"""labels.csv: one row for each video, without segments.
 
     video_id,labels,fps,frames_per_snippet,split
     video_1,HighJump;LongJump,25,16,train
 
-Only the first two columns are needed. The split is "train" where its cell is
-empty; a file without the column leaves the splits to split_train.txt and
-split_test.txt, or to the layout.
+Only the first two columns are required. An empty split means "train". Without
+the column, split_train.txt and split_test.txt or the layout give the splits.
 """
 
 import csv
@@ -41,13 +40,13 @@ def read(path):
                 if video.video_id in videos:
                     raise InputError(
                         f"{path}, line {rows.line_num}: video "
-                        f"{video.video_id!r} has a row already; remove one"
+                        f"{video.video_id!r} already has a row; remove one"
                     )
                 videos[video.video_id] = video
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error})") from None
     if not videos:
-        raise InputError(f"{path} has no video; give one row a video")
+        raise InputError(f"{path} has no videos; add a row for each video")
     return videos
 
 
@@ -59,11 +58,11 @@ def _check_columns(path, columns):
                 f"{','.join(_COLUMNS)} (the last three are optional)"
             )
     for name in columns:
-        # A misspelled fps would silently become the flag's.
+        # With a misspelled fps the flag would silently apply.
         if name not in _COLUMNS or columns.count(name) > 1:
             raise InputError(
-                f"{path}: column {name!r} is unknown or there twice; known are "
-                f"{', '.join(_COLUMNS)}"
+                f"{path}: column {name!r} is unknown or repeated; the columns "
+                f"are {', '.join(_COLUMNS)}"
             )
 
 
@@ -71,8 +70,7 @@ def _parse_row(where, row):
     """One SourceVideo; `where` names file and line."""
     if "" in row:
         raise InputError(
-            f"{where}: there are more cells than columns; separate labels "
-            "with ';'"
+            f"{where} has more cells than columns; separate labels with ';'"
         )
     row = {name: (cell or "").strip() for name, cell in row.items()}
     labels = [label.strip() for label in row["labels"].split(";")]
@@ -92,7 +90,7 @@ def _parse_row(where, row):
 
 
 def _positive(where, row, name, kind):
-    """The cell as a positive number, None where it is empty."""
+    """The cell as a positive number, or None if it is empty."""
     text = row.get(name)
     if not text:
         return None

@@ -1,11 +1,11 @@
-"""THUMOS-14's own annotations: a text file for each class and subset.
+"""THUMOS-14's annotations: a text file for each class and subset.
 
     .../CLASS_val.txt   .../CLASS_test.txt     VIDEO  START  END, in seconds
     .../detclasslist.txt                       NUMBER CLASS
 
-as in the challenge's archives (https://www.crcv.ucf.edu/THUMOS14), unpacked
-into one folder. "Ambiguous" is no class; what it marks is left out, as in the
-challenge, and counted.
+These are the archives of the challenge (https://www.crcv.ucf.edu/THUMOS14),
+unpacked into one folder. "Ambiguous" is not a class; its segments are left out,
+as in the challenge, and counted.
 """
 
 import math
@@ -22,9 +22,9 @@ _DEPTHS = ("", "*/", "*/*/")
 
 
 def find(root):
-    """The folders of such files, [] or [root]."""
+    """Returns [root] if it has such files, else []."""
     found = _class_files(root)
-    # Other files may end in _test.txt.
+    # The names of other files may also end in _test.txt.
     known = any(
         label == _AMBIGUOUS or (path.parent / _LIST).exists()
         for path, label, _ in found
@@ -33,20 +33,20 @@ def find(root):
 
 
 def read(folder):
-    """Reads the files in a folder and the folders in it.
+    """Reads the files in a folder and its subfolders.
 
     Returns:
-        A pair of a dict as under "database" in ActivityNet JSON, and a tuple
-        of `activitynet.BadSegment`, the ambiguous ones.
+        A pair of a dict like "database" in ActivityNet JSON, and a tuple of
+        the ambiguous segments as BadSegments.
 
     Raises:
-        InputError: if there is no such file, or a line is no segment; names
+        InputError: if there is no such file, or a line is not a segment; names
             the line.
     """
     files = _class_files(folder)
     if not files:
         raise InputError(
-            f"--annotations={folder} holds neither W-TALC's videoname.npy nor "
+            f"--annotations={folder} has neither W-TALC's videoname.npy nor "
             "THUMOS-14's CLASS_val.txt and CLASS_test.txt; check the path"
         )
     database, ambiguous = {}, []
@@ -64,7 +64,7 @@ def read(folder):
             )
             if video["subset"] != subset:
                 raise InputError(
-                    f"{path}, line {number}: video {name!r} is of the subset "
+                    f"{path}, line {number}: video {name!r} is in the subset "
                     f"{video['subset']!r} elsewhere; correct one"
                 )
             video["annotations"].append(
@@ -74,10 +74,10 @@ def read(folder):
 
 
 def read_classes(folder):
-    """The classes of detclasslist.txt, or else of the file names, sorted.
+    """Reads the classes from detclasslist.txt, or else from the file names.
 
     Returns:
-        list of names, and the path that they come from.
+        list of names, and the path of their source.
     """
     lists = [
         path for depth in _DEPTHS for path in sorted(folder.glob(depth + _LIST))
@@ -89,19 +89,19 @@ def read_classes(folder):
 
 
 def _class_files(folder):
-    """(path, label, subset) of each file, down to two folders below."""
+    """(path, label, subset) of each file, up to two folders deep."""
     found = {}
     for ending, subset in _SUBSETS.items():
         for depth in _DEPTHS:
             for path in sorted(folder.glob(f"{depth}*{ending}.txt")):
                 label = path.stem.removesuffix(ending)
-                # split_test.txt is a list of videos, and W-TALC's folders
-                # have the ambiguous segments of the test videos.
+                # split_test.txt is a list of videos, and the folders of W-TALC
+                # have a file of ambiguous segments.
                 if label == "split" or (path.parent / "videoname.npy").exists():
                     continue
                 if path.name in found:
                     raise InputError(
-                        f"{path} and {found[path.name][0]} are both of "
+                        f"{path} and {found[path.name][0]} are both for "
                         f"{label!r}; remove one"
                     )
                 found[path.name] = (path, label, subset)
@@ -116,7 +116,7 @@ def _times(where, texts):
             raise ValueError
     except ValueError:
         raise InputError(
-            f"{where}: {' '.join(texts)[:40]!r} is no START END in seconds; "
+            f"{where}: {' '.join(texts)[:40]!r} is not START END in seconds; "
             "correct the line"
         ) from None
     return start, end

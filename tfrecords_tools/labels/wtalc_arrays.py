@@ -8,7 +8,7 @@
 HAM-Net, CO2-Net, DELU and FAC-Net use the same files
 (https://github.com/sujoyp/wtalc-pytorch). extracted_fps and original_fps are
 not read: the former is wrong (issue 9 there: 25 fps, 16 frames a snippet), the
-latter is not the features' rate.
+latter is not the frame rate of the features.
 """
 
 from tfrecords_tools import object_arrays
@@ -16,12 +16,12 @@ from tfwstal.errors import InputError
 
 
 def is_one(folder):
-    """Whether a folder holds such files."""
+    """Whether a folder has such files."""
     return (folder / "videoname.npy").is_file()
 
 
 def find(root):
-    """The folders of such files: `root` or folders in it, sorted."""
+    """Folders with such files: `root` or folders in it, sorted."""
     return [
         path
         for path in [root, *sorted(root.glob("*-Annotations"))]
@@ -33,12 +33,12 @@ def read(folder):
     """Reads the folder.
 
     Returns:
-        A pair of a dict as under "database" in ActivityNet JSON, and a dict
-        video id -> its labels in labels_all.npy; empty without that file.
+        A pair of a dict like "database" in ActivityNet JSON, and a dict
+        video id -> its labels in labels_all.npy, empty without that file.
 
     Raises:
-        InputError: if a file is missing or damaged, or is of another number
-            of videos.
+        InputError: if a file is missing or damaged, or has another number of
+            videos.
     """
     names = _column(folder, "videoname", _text)
     subsets = _column(folder, "subset", _text, len(names))
@@ -55,8 +55,8 @@ def read(folder):
     for index, name in enumerate(names):
         if name in database:
             raise InputError(
-                f"{folder / 'videoname.npy'}[{index}]: video {name!r} stands "
-                "there twice; remove one"
+                f"{folder / 'videoname.npy'}[{index}]: video {name!r} is "
+                "listed twice; remove one"
             )
         database[name] = {
             "subset": subsets[index],
@@ -68,7 +68,7 @@ def read(folder):
 
 
 def read_names(folder):
-    """The videos in the order of the features' file."""
+    """Names of the videos, in the order of the file of features."""
     return _column(folder, "videoname", _text)
 
 
@@ -95,13 +95,13 @@ def _pairs(folder, index, name, segments, labels):
 
 
 def _column(folder, name, convert, length=None):
-    """One file's elements."""
+    """The elements of one file."""
     path = folder / f"{name}.npy"
     found = object_arrays.read(path)
     if length is not None and len(found) != length:
         raise InputError(
-            f"{path} is of {len(found)} videos, but videoname.npy of "
-            f"{length}; copy the folder again"
+            f"{path} has {len(found)} videos, but videoname.npy has {length}; "
+            "copy the folder again"
         )
     elements = []
     for index, value in enumerate(found):
@@ -109,13 +109,13 @@ def _column(folder, name, convert, length=None):
             elements.append(convert(value))
         except (TypeError, UnicodeDecodeError, RecursionError):
             raise InputError(
-                f"{path}[{index}] is no {_NOUNS[convert]}; correct the file"
+                f"{path}[{index}] is not a {_NOUNS[convert]}; correct the file"
             ) from None
     return elements
 
 
 def _optional(folder, name, convert, length):
-    """`_column`, or None without the file."""
+    """`_column`, or None if the file does not exist."""
     if not (folder / f"{name}.npy").is_file():
         return None
     return _column(folder, name, convert, length)
@@ -138,7 +138,7 @@ def _texts(value):
 
 
 def _items(value):
-    """The elements of a list or an array, segments as [start, end]."""
+    """The elements of a list or an array; segments become [start, end]."""
     if isinstance(value, object_arrays.PickledArray):
         if value.objects is None:
             value = value.content()[0].tolist()

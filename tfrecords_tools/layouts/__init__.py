@@ -1,4 +1,4 @@
-"""The on-disk layouts that users already have, one reader each.
+"""Supported layouts of feature folders, one reader each.
 
 acmnet (ACM-Net, ASM-Loc), [T, D] RGB then flow:
     gt.json  split_train.txt  split_test.txt  train/VIDEO.npy  test/VIDEO.npy
@@ -6,11 +6,11 @@ acmnet (ACM-Net, ASM-Loc), [T, D] RGB then flow:
 basnet (BaS-Net, UM, CoLA), two streams of [T, D / 2]:
     gt.json  features/{train,test}/{rgb,flow}/VIDEO.npy
 
-folders (one's own videos):
+folders (your own videos):
     labels.csv  rgb/VIDEO.npy  flow/VIDEO.npy
     labels.csv  joined/VIDEO.npy       or      labels.csv  VIDEO.npy
 
-actionformer (ActionFormer, OpenTAD), features of each video's own frame rate:
+actionformer (ActionFormer, OpenTAD), features at the frame rate of each video:
     annotations/NAME.json  i3d_features/VIDEO.npy
 
 wtalc (W-TALC, HAM-Net, CO2-Net, DELU, FAC-Net), all videos in one file:
@@ -19,9 +19,9 @@ wtalc (W-TALC, HAM-Net, CO2-Net, DELU, FAC-Net), all videos in one file:
 npz, hdf5, with any annotations (`archives`):
     NAME.npz  NAME.h5  {rgb,flow}.npz  {train,test}.h5  VIDEO.npz
 
-The annotations may be of any kind that `labels` reads, and lie elsewhere, in
-all of them. A file may be called v_VIDEO.npy where the annotations, as
-ActivityNet's, have no "v_". No features are loaded here.
+In all layouts the annotations may be of any kind that `labels` reads, and may
+be elsewhere. A file may be named v_VIDEO.npy if the annotations have no "v_",
+like those of ActivityNet. This package does not load features.
 """
 
 import dataclasses
@@ -35,18 +35,19 @@ from tfwstal.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """What `discover` found.
+    """The result of `discover`.
 
     Attributes:
         layout: name of the layout.
         annotations: path of the annotation file or folder.
         classes: action names; class index c is classes[c - 1].
-        classes_from: where their order comes from.
-        splits_from: where the splits come from.
-        videos: those to convert, sorted by id.
+        classes_from: source of their order.
+        splits_from: source of the splits.
+        videos: the SourceVideos to convert, sorted by id.
         left_out: (video, reason) of every other video, sorted.
-        bad_segments: of `videos`, as `activitynet.read_ground_truth` has them.
-        notes: (video, what is odd about it), of `videos`, sorted.
+        bad_segments: BadSegments of `videos`, see
+            `activitynet.read_ground_truth`.
+        notes: (video, note about its annotations) of `videos`, sorted.
     """
 
     layout: str
@@ -64,7 +65,7 @@ def discover(config):
     """Finds the videos of --features_dir, their labels and their splits.
 
     Args:
-        config: Config; its flags of convert are used.
+        config: Config with the flags of `convert`.
 
     Returns:
         Source.
@@ -148,7 +149,7 @@ _READERS = {
 
 
 def _find_layout(root, config):
-    """Name of the layout and its streams; --layout may be "auto"."""
+    """Returns the name of the layout and its streams."""
     layout = config.layout
     known = list(_READERS) if layout == "auto" else [layout]
     found = {name: _READERS[name](root, config) for name in known}
@@ -157,14 +158,14 @@ def _find_layout(root, config):
         return found.popitem()
     if found:
         hint = (
-            "; actionformer takes the frame rates in the annotations, folders "
-            "--fps"
+            "; actionformer uses the frame rates in the annotations, folders "
+            "uses --fps"
             if {"actionformer", "folders"} <= found.keys()
             else ""
         )
         raise InputError(
-            f"{root} fits the layouts {' and '.join(found)}; choose one with "
-            f"--layout{hint}"
+            f"{root} matches the layouts {' and '.join(found)}; choose one "
+            f"with --layout{hint}"
         )
     expected = "; ".join(
         f"{name}: {' '.join(_READERS[name].__doc__.split())}" for name in known
@@ -176,13 +177,13 @@ def _find_layout(root, config):
 
 
 def _at_own_frame_rate(labelled, path):
-    """The videos, with their own frame rate as that of their features."""
+    """The videos, with their own frame rate as the rate of the features."""
     for name, video in labelled.items():
         if not video.video_fps:
             raise InputError(
-                f"{path}: video {name!r} has neither 'fps' nor 'frame' with "
-                "'duration', which --layout=actionformer needs; give it one, "
-                "or say --layout=folders --fps=RATE"
+                f"{path}: video {name!r} has neither 'fps' nor 'frame' and "
+                "'duration', which --layout=actionformer needs; add them, or "
+                "use --layout=folders --fps=RATE"
             )
     return {
         name: dataclasses.replace(video, fps=video.video_fps)
@@ -191,25 +192,25 @@ def _at_own_frame_rate(labelled, path):
 
 
 def _find_files(split_of, streams):
-    """The features of each video.
+    """Finds the features of each video.
 
     Returns:
-        dict video id -> places, of the videos that have them all, and dict
-        video id -> first missing place, as text, of the others.
+        dict video id -> places, for videos with all features, and dict
+        video id -> first missing place, as text, for the others.
     """
     files, missing = {}, {}
     for name in sorted(split_of):
         key = None if None in streams else split_of[name]
         if key not in streams:
             raise InputError(
-                f"video {name!r} is of the split {key!r}, but the features "
-                f"lie in {' and '.join(sorted(streams))}; list it in "
+                f"video {name!r} is in the split {key!r}, but the features are "
+                f"in {' and '.join(sorted(streams))}; list it in "
                 "split_train.txt or split_test.txt"
             )
         places = []
         for stream in streams[key]:
             known = splits.known_name(name, stream.places)
-            if known != name and known in split_of:  # another video's
+            if known != name and known in split_of:  # of another video
                 known = None
             if known is None:
                 missing.setdefault(name, stream.where(name))
@@ -230,6 +231,6 @@ def _missing_error(root, missing):
 
 
 def _unlabelled(streams, labelled):
-    """Names of features that belong to no annotated video, sorted."""
+    """Names of features without an annotated video, sorted."""
     found = set().union(*(s.places for part in streams.values() for s in part))
     return sorted(n for n in found if not splits.known_name(n, labelled))

@@ -1,11 +1,11 @@
 """Layouts with many videos in one file: .npz and HDF5.
 
-The arrays of a file are called VIDEO for joined features, VIDEO/rgb and
-VIDEO/flow for two streams, or VIDEO/anything for a single array (the
-challenges' own features are VIDEO/c3d_features). Files called rgb and flow
-hold one stream each, files called train and test one split each; all others
-are read together. A .npz may also hold a single video, VIDEO.npz, with the
-arrays rgb and flow or with one array called features, feats, joined or arr_0.
+The arrays of a file are named VIDEO for joined features, VIDEO/rgb and
+VIDEO/flow for two streams, or VIDEO/anything for a single array (the features
+of the ActivityNet challenge are VIDEO/c3d_features). Files named rgb and flow
+have one stream each, files named train and test one split each; all others are
+read together. A .npz file may also have a single video, VIDEO.npz, with the
+arrays rgb and flow or with one array named features, feats, joined or arr_0.
 """
 
 import dataclasses
@@ -106,8 +106,8 @@ def _by_split(root, found):
     splits = {split for split, _ in found}
     if None in splits and len(splits) > 1:
         raise InputError(
-            f"{root} has files of train or test and others beside them; move "
-            "the others away"
+            f"{root} has files named train or test, and others; move the "
+            "others away"
         )
     streams = {stream for _, stream in found}
     if None in streams and len(streams) > 1:
@@ -116,8 +116,8 @@ def _by_split(root, found):
             for one in (True, False)
         )
         raise InputError(
-            f"{root} has both joined features, {joined.pattern}, and halves, "
-            f"{half.pattern}; leave one kind there"
+            f"{root} has both joined features, {joined.pattern}, and single "
+            f"streams, {half.pattern}; keep only one kind"
         )
     names = (None,) if None in streams else ("rgb", "flow")
     return {
@@ -174,7 +174,7 @@ def _npz_arrays(path):
         ]
     if len(set(keys)) != len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise InputError(f"{path}: video {twice!r} is there twice; remove one")
+        raise InputError(f"{path}: video {twice!r} is in it twice; remove one")
     return list(_named(path, keys, NpzArray))
 
 

@@ -5,9 +5,9 @@ from tfrecords_tools.layouts.streams import files_in
 from tfwstal.errors import InputError
 from tfwstal.extraction import feature_folder
 
-# A reader takes --features_dir and Config. It returns split -> Streams, with
-# the key None where the layout has no splits, or None if the folder is not
-# laid out so. Its docstring is what an error message shows.
+# A reader takes --features_dir and a Config. It returns a dict from split to
+# Streams, with the key None if the layout has no splits, or None if the folder
+# has another layout. Error messages show its docstring.
 
 
 def read_acmnet(root, _):
@@ -34,7 +34,7 @@ def read_basnet(root, _):
 def read_folders(root, _):
     """{rgb,flow}/VIDEO.npy, joined/VIDEO.npy or VIDEO.npy."""
     facts = feature_folder.read_facts(root)
-    if facts:  # of extract, whose folder may have one stream alone
+    if facts:  # written by `extract`, perhaps with a single stream
         return _only(root, [tuple(files_in(root, s) for s in facts["weights"])])
     two = (files_in(root, "rgb"), files_in(root, "flow"))
     return _only(root, [(files_in(root, f),) for f in ("joined", ".")] + [two])
@@ -63,8 +63,8 @@ def _only(root, found):
             for streams in found
         )
         raise InputError(
-            f"{root} has features in more than one place: {places}; leave one "
-            "of them there"
+            f"{root} has features in more than one place: {places}; keep only "
+            "one of them"
         )
     return {None: found[0]} if found else None
 
@@ -81,6 +81,6 @@ def _states_frame_rates(root, given):
         return False
     if path.suffix.lower() != ".json":
         return False
-    # A malformed file is the business of who reads it.
+    # Not parsed here: the reader reports malformed files.
     content = path.read_bytes()
     return b'"fps"' in content or b'"frame"' in content

@@ -1,15 +1,15 @@
-"""Which split a video belongs to.
+"""Decides on the split of each video.
 
 The first of these that exists decides: the column `split` of labels.csv; the
 lists split_train.txt and split_test.txt, beside the annotations or else in
---features_dir; the folder that the features lie in, where the layout has one a
+--features_dir; the folder of the features, if the layout has a folder for each
 split; the subset in gt.json.
 """
 
 from tfrecords_tools import labels
 from tfwstal.errors import InputError
 
-# ActivityNet's files and lists put it before the name in the annotations.
+# ActivityNet's files and lists add it to the names in the annotations.
 PREFIX = "v_"
 
 _TRAIN = ("train", "training")
@@ -27,8 +27,8 @@ def assign(labelled, annotations, features_dir, listing):
         listing: dict split, or None for no split -> names of feature files.
 
     Returns:
-        A dict video id -> split, where the splits come from, and a dict of
-        the videos that have none -> why.
+        A dict video id -> split, the source of the splits, and a dict
+        video id -> reason, for videos without a split.
 
     Raises:
         InputError: if a video is in two splits, or listed but not annotated.
@@ -63,10 +63,10 @@ def read_lists(folders):
     """Reads split_train.txt and split_test.txt of the first folder with one.
 
     Returns:
-        dict name -> path of the list it stands in; empty without a list.
+        dict name -> path of its list; empty if there is no list.
 
     Raises:
-        InputError: if a name stands in them twice.
+        InputError: if a name is listed twice.
     """
     for folder in folders:
         paths = [folder / f"split_{split}.txt" for split in ("train", "test")]
@@ -86,12 +86,15 @@ def read_lists(folders):
 
 
 def of_subsets(videos):
-    """dict video id -> split, from the subsets in gt.json.
+    """Derives splits from the subsets in gt.json.
 
-    "validation" is what THUMOS-14 trains with, beside "test", and what
-    ActivityNet tests with, beside "training"; ActivityNet's "testing" has no
-    public annotations and gets None. A data set with annotations in all three
-    keeps the three. Without a subset, as in labels.csv, it is "train".
+    "validation" is for training in THUMOS-14, which also has "test", and for
+    testing in ActivityNet, which also has "training". ActivityNet's "testing"
+    has no public annotations and gets None. A data set with annotations in all
+    three keeps them. Without a subset, as in labels.csv, it is "train".
+
+    Returns:
+        dict video id -> split, or None.
     """
     videos = list(videos)
     subset_of = {v.video_id: (v.subset or "train").lower() for v in videos}
@@ -116,7 +119,7 @@ def of_subsets(videos):
 
 
 def known_name(name, names):
-    """`name`, or how `names` has it: ActivityNet's with or without "v_"."""
+    """The form of `name` in `names`, with or without ActivityNet's "v_"."""
     for known in (name, PREFIX + name, name.removeprefix(PREFIX)):
         if known in names:
             return known

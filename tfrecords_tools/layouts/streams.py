@@ -1,14 +1,14 @@
-"""Where a layout has its features: what every reader of one returns."""
+"""The features of a layout, as its reader returns them."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """The features of some videos: joined, or RGB or flow alone.
+    """The features of some videos: joined, or only RGB or flow.
 
     Attributes:
-        pattern: where those of a video lie, "rgb/{}.npy"; for messages.
+        pattern: location of a video's features, "rgb/{}.npy", for messages.
         places: dict video -> path of its file, or array inside a larger file
             as `tfwstal.data.feature_files` takes it.
     """
@@ -17,14 +17,14 @@ class Stream:
     places: dict
 
     def where(self, name):
-        """Where the features of a video lie, or would."""
+        """The location of a video's features, whether they exist or not."""
         return self.pattern.replace("{}", name)
 
 
 def files_in(root, folder):
     """The Stream of the .npy files in a folder of `root`, "." for itself.
 
-    Files of W-TALC's kind are none of a video.
+    W-TALC's files are not features of a single video and are left out.
     """
     prefix = "" if folder == "." else f"{folder}/"
     places = {
@@ -39,5 +39,5 @@ JOINT = "JOINTFeatures"
 
 
 def is_annotation(path):
-    """Whether a .npy is of W-TALC's annotations: FAC-Net's lie beside it."""
+    """Whether a .npy file is one of W-TALC's or FAC-Net's annotations."""
     return (path.parent / "videoname.npy").exists()

@@ -1,12 +1,11 @@
-"""Object arrays in .npy files, read without running what the file asks for.
+"""Reads object arrays in .npy files without executing their pickle.
 
-NumPy stores an object array as a pickle, and a pickle is a program: with
-`np.load(allow_pickle=True)` a downloaded file can call whatever it names. Here
-that program is read by an interpreter of our own that knows numbers, text,
-lists, tuples and NumPy arrays. It imports nothing and calls nothing; a name
-that is not NumPy's own for an array is refused. The values of an array stay in
-the file until they are asked for, so that one video is held at a time, of
-however many GB.
+NumPy stores an object array as a pickle, which is a program: with
+`np.load(allow_pickle=True)` a downloaded file could execute any code. The
+interpreter of this package knows only numbers, text, lists, tuples and NumPy
+arrays. It imports and calls nothing, and refuses all names but NumPy's names
+for arrays. The values of an array stay in the file until they are needed, so
+that only one video is in memory at a time.
 """
 
 import math
@@ -27,7 +26,7 @@ from tfwstal.errors import InputError
 
 
 def read(path):
-    """Reads an array of any kind, without its inner arrays' values.
+    """Reads an array of any kind, without the values of arrays inside it.
 
     Args:
         path: a .npy file.
@@ -37,8 +36,8 @@ def read(path):
         lists, tuples, PickledArrays.
 
     Raises:
-        InputError: if the file is no whole .npy, or its pickle holds anything
-            else.
+        InputError: if the file is not a complete .npy file, or its pickle has
+            anything else.
     """
     path = pathlib.Path(path)
     try:
@@ -53,10 +52,10 @@ def read(path):
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
     except Refused as error:
         raise InputError(
-            f"{path} {error}, which is not loaded from data; only NumPy "
-            "arrays, lists, text and numbers are"
+            f"{path} {error}, which is not loaded; only NumPy arrays, lists, "
+            "text and numbers are"
         ) from None
-    # What the interpreter's and NumPy's parts raise of damaged files.
+    # Errors of the interpreter and of NumPy for damaged files.
     except (
         ValueError,
         IndexError,

@@ -1,6 +1,6 @@
-"""Runs the pickle of an object array on values that can do no harm.
+"""Interprets the pickle of an object array with harmless values.
 
-The instructions are those that NumPy 1 and 2, on Python 2 and 3, write:
+It knows the instructions that NumPy 1 and 2 write, on Python 2 and 3:
 https://github.com/python/cpython/blob/main/Lib/pickletools.py
 """
 
@@ -22,16 +22,16 @@ _NAMES = {
     "numpy.core.multiarray scalar": "scalar",
     "numpy._core.multiarray scalar": "scalar",
 }
-_MOST_TEXT = 2**10  # bytes; what is longer is an array's and stays in the file
+_MOST_TEXT = 2**10  # bytes; longer text is an array and stays in the file
 _MOST_LINE = 256  # bytes of a name
 
 
 class Refused(Exception):
-    """What a file holds that it should not, as the end of a sentence."""
+    """Content of a file that is refused; its text is the end of a sentence."""
 
 
 class Bounded:
-    """A file that does not make room for more bytes than it has."""
+    """A file that never allocates more bytes than it has."""
 
     def __init__(self, file, size):
         self._file, self._size = file, size
@@ -43,16 +43,16 @@ class Bounded:
     def readline(self):
         line = self._file.readline(_MOST_LINE)
         if b"\\" in line:  # pickletools would interpret it, and warn
-            raise Refused("holds a backslash in a name")
+            raise Refused("has a backslash in a name")
         return line
 
 
 class _Name(str):
-    """One of the values of _NAMES, as the pickle's program handles it."""
+    """One of the values of _NAMES, on the stack of the pickle."""
 
 
 class _Bytes(bytes):
-    """Bytes of a pickle; empty, with place and size, where they are many."""
+    """Bytes in a pickle; long ones are empty, with position and size."""
 
     offset: int
     size: int
@@ -60,21 +60,21 @@ class _Bytes(bytes):
 
 @dataclasses.dataclass
 class _Dtype:
-    """A dtype in the making: NumPy gives the byte order afterwards."""
+    """An unfinished dtype: the pickle sets the byte order afterwards."""
 
     code: str
     dtype: np.dtype | None = None
 
 
 class Interpreter:
-    """Runs one pickle's program on values that can do no harm."""
+    """Interprets the pickle in a file with harmless values."""
 
     def __init__(self, path, file):
         self._path, self._file = path, file
         self._stack, self._marks, self._memo = [], [], {}
 
     def run(self):
-        """Returns the array that the program makes."""
+        """Returns the array that the pickle describes."""
         for opcode, argument, _ in pickletools.genops(self._file):
             if opcode.name in _PLAIN:
                 self._stack.append(argument)
@@ -83,14 +83,14 @@ class Interpreter:
             elif opcode.name in _STEPS:
                 _STEPS[opcode.name](self, argument)
             elif opcode.name not in ("PROTO", "FRAME", "STOP"):
-                raise Refused(f"holds the pickle instruction {opcode.name}")
+                raise Refused(f"has the pickle instruction {opcode.name}")
         found = self._stack.pop()
         if not isinstance(found, PickledArray) or found.shape is None:
-            raise Refused("holds a pickle that is no array")
+            raise Refused("has a pickle that is not an array")
         return found
 
     def _bytes(self, argument):
-        if isinstance(argument, str):  # Python 2's text, as latin-1
+        if isinstance(argument, str):  # text of Python 2, as latin-1
             size = len(argument)
             argument = argument.encode("latin-1") if size <= _MOST_TEXT else b""
         else:
@@ -131,7 +131,7 @@ class Interpreter:
 
     def _extend(self, items):
         if type(self._stack[-1]) is not list:
-            raise Refused("appends to what is no list")
+            raise Refused("appends to something that is not a list")
         self._stack[-1].extend(items)
 
     def _put(self, index):
@@ -146,16 +146,16 @@ class Interpreter:
         if name is None:
             parts = self._pop(2)
             if not all(type(part) is str for part in parts):
-                raise Refused("holds a name that is no text")
+                raise Refused("has a name that is not text")
             name = " ".join(parts)
         if name not in _NAMES:
-            raise Refused(f"holds {name.replace(' ', '.')[:80]!r}")
+            raise Refused(f"contains {name.replace(' ', '.')[:80]!r}")
         self._stack.append(_Name(_NAMES[name]))
 
     def _reduce(self, _):
         function, arguments = self._pop(2)
         if type(function) is not _Name or type(arguments) is not tuple:
-            raise Refused("holds the call of something unknown")
+            raise Refused("calls something unknown")
         if function == "dtype":
             made = _Dtype(_checked(pickled_dtypes.code_of, arguments[0]))
         elif function == "reconstruct" and arguments[0] == "ndarray":
@@ -163,10 +163,10 @@ class Interpreter:
         elif function == "scalar":
             kind, raw = arguments
             if type(kind) is not _Dtype or kind.dtype is None:
-                raise Refused("holds a number without a dtype")
+                raise Refused("has a number without a dtype")
             made = np.frombuffer(raw, kind.dtype).tolist()[0]
         else:
-            raise Refused(f"holds a call of {str(function)!r}")
+            raise Refused(f"calls {str(function)!r}")
         self._stack.append(made)
 
     def _build(self, _):
@@ -182,7 +182,7 @@ class Interpreter:
         self._stack.append(made)
 
 
-# Instructions by what they do.
+# Instructions by their kind.
 _PLAIN = {
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"),
     *("BINUNICODE", "SHORT_BINUNICODE"),
@@ -217,31 +217,31 @@ _STEPS = {
 
 
 def _checked(function, *arguments):
-    """A function of `pickled_dtypes`, whose ValueErrors refuse the file."""
+    """Calls a function of `pickled_dtypes`; a ValueError refuses the file."""
     try:
         return function(*arguments)
     except ValueError as error:
-        raise Refused(f"holds {error}") from None
+        raise Refused(f"has {error}") from None
 
 
 def _fill(array, state):
     """Sets an array's (version, shape, dtype, order, values)."""
     _, shape, kind, fortran, values = state
     if type(shape) is not tuple or type(kind) is not _Dtype:
-        raise Refused("holds a damaged array")
+        raise Refused("has a damaged array")
     if len(shape) > 32 or not all(type(n) is int and n >= 0 for n in shape):
-        raise Refused("holds an array of no possible shape")
+        raise Refused("has an array with an impossible shape")
     dtype = kind.dtype
     if dtype is None:
-        raise Refused("holds an unfinished dtype")
+        raise Refused("has an unfinished dtype")
     size = math.prod(shape)
     if dtype.hasobject:
         whole = type(values) is list and len(values) == size
-        # A copy: the program may still add to its list.
+        # A copy, because the pickle may still append to its list.
         array.objects = tuple(values) if whole else None
     else:
         whole = type(values) is _Bytes and values.size == size * dtype.itemsize
         array.offset = values.offset if whole else None
     if not whole:
-        raise Refused(f"holds an array of {shape} {dtype} without its values")
+        raise Refused(f"has an array of {shape} {dtype} without its values")
     array.shape, array.dtype, array.fortran = shape, dtype, bool(fortran)

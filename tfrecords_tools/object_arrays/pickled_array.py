@@ -1,4 +1,4 @@
-"""An array that lies in the file of an object array."""
+"""An array inside the file of an object array."""
 
 import dataclasses
 import hashlib
@@ -16,12 +16,12 @@ class PickledArray:
 
     Attributes:
         path: the .npy file.
-        key: its place in the object array.
-        shape: of the array.
-        dtype: of the array; of kind "O" for an array of objects.
+        key: index in the object array.
+        shape: shape of the array.
+        dtype: dtype of the array; kind "O" for an array of objects.
         fortran: whether the first axis changes fastest.
-        offset: where its values begin in the file; None for objects.
-        objects: the objects, flat; None for an array of values.
+        offset: position of its values in the file; None for objects.
+        objects: the objects in flat order; None for an array of values.
     """
 
     path: pathlib.Path
@@ -36,14 +36,14 @@ class PickledArray:
         return f"{self.path}[{self.key}]"
 
     def header(self):
-        """Shape and dtype."""
+        """Returns shape and dtype."""
         return self.shape, self.dtype
 
     def content(self):
         """Reads the array.
 
         Returns:
-            the values, and the sha256 of their bytes as the file has them.
+            the values, and the sha256 of their bytes in the file.
 
         Raises:
             InputError: if the file has changed or cannot be read.

@@ -1,21 +1,22 @@
-"""Families of synthetic sets: each makes another part of the task hard.
+"""Families of synthetic sets; each makes another part of the task hard.
 
-plain    Actions differ by class in all their snippets, seconds of context lie
-         beside most of them. It tests the whole method without favouring one
-         of its parts.
-context  The place of a class lies around its actions, below them, and in long
-         stretches elsewhere; weak copies of its actions occur there. The class
-         can be told from the context alone, the boundaries cannot. It tests
-         whether snippets that indicate a class, but are not the action, are
-         kept out: the context attention and its loss (L_ct of Eq. 5).
-sparse   Fewer than half of an action's snippets show its class; the others
-         show only the motion that all actions share and the view of the shot.
-         Actions last longer than in plain and are fewer. It tests whether
-         whole actions are found rather than their most telling snippets: the
-         attention-based branch and the semantic loss (Eq. 6).
+plain    Actions differ by class in all their snippets, and most of them have
+         seconds of context beside them. It tests the whole method without
+         favouring a part of it.
+context  The place of a class is around its actions, below them, and in long
+         stretches elsewhere, with weak copies of its actions. The context is
+         enough to recognize the class, but not the boundaries. It tests
+         whether the model rejects snippets that indicate a class but are not
+         the action: the context attention and its loss (L_ct of Eq. 5).
+sparse   Fewer than half of the snippets of an action show its class; the
+         others show only the motion common to all actions and the view of the
+         shot. Actions are longer and fewer than in plain. It tests whether the
+         model finds complete actions instead of their most distinctive
+         snippets: the attention-based branch and the semantic loss (Eq. 6).
 
-The numbers were chosen before a localizer was trained on the two new families,
-and are kept whatever comes out. All families have features of one scale.
+The numbers were chosen before a model was trained on the families context and
+sparse, and do not depend on results. The scale of the features is the same in
+all families.
 """
 
 import dataclasses
@@ -23,23 +24,24 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """What sets a family apart; the defaults are the plain one.
+    """Parameters of a family; the defaults are those of plain.
 
     Attributes:
         length_scale: factor of the duration of drawn actions, and divisor of
-            their number. Timelines from --annotations stay as they are.
-        telling: part of each action that shows its class, at most.
-        telling_strength: of that part where it is not the whole action.
+            their number. Timelines from --annotations are not changed.
+        telling: largest share of each action that shows its class.
+        telling_strength: strength of this part if it is not the whole action.
         beside: probability of context before an action, and after it.
         beside_scale: factor of the duration of that context.
-        far: probability that a long gap between actions holds a stretch of
-            context away from both.
-        copy_rate: weak copies of actions a second of context.
-        copy_strength: of a copy; an action has about 1.
-        own_place: part of the place in a context that is the class's own; the
+        far: probability of a stretch of context in a long gap between actions,
+            away from both.
+        copy_rate: weak copies of actions per second of context.
+        copy_strength: strength of a copy; an action has about 1.
+        own_place: share of a context's place that belongs to the class; the
             rest is common to its group.
-        place_in_action: strength of the context below an action; beside it, 1.
-        variance: of scores before noise. It keeps the features' scale.
+        place_in_action: strength of the context below an action; 1 beside it.
+        variance: variance of the scores before noise, which keeps the scale of
+            the features.
     """
 
     length_scale: float = 1.0

@@ -1,4 +1,4 @@
-"""Features like I3D's in which actions are planted: the generative model.
+"""Generative model of features like I3D's, with planted actions.
 
 A feature is a fixed non-negative function of a score u that is roughly
 standard normal over time:
@@ -6,40 +6,40 @@ standard normal over time:
     x = scale * max(exp(spread * u) - cut, 0),  u = baseline + (z @ mix + w)
 
 `spread` and `cut` give RGB and flow the skew and the share of zeros of real
-I3D features, `baseline` and `scale` belong to the dimension and are shared by
-all videos. z has 48 numbers for RGB and 48 for flow; all that has a meaning or
-a temporal order lives there, so that the set is about as hard at any width of
-96 and more (below, the two halves no longer hold all of z). w is white noise.
+I3D features. `baseline` and `scale` belong to the dimension and are the same
+for all videos. z has 48 numbers for RGB and 48 for flow. It has all the meaning
+and temporal order, so the set is about equally hard at any width from 96 on;
+below, the two halves do not contain all of z. w is white noise.
 
-z is a sum over the terms below. Each stands for a difficulty of the task:
+z is a sum over the terms below. Each is a difficulty of the task:
 
-  action      A class is a direction with three phases. Its start and end are
-              weak, its middle is strong, so who picks the most salient
-              snippets finds incomplete actions. Up to four classes form a
-              group with a common part: which action it is hides in the rest.
-              All actions share their motion, most of it in flow, which is as
-              strong at the ends as in the middle: what an attention that
-              knows no classes can find, and it is in contexts too. Instances
-              differ in strength and in their view, one of two a class, like
-              shots from two cameras.
-  context     What precedes or follows an action (run-up, replay, spectators)
-              resembles it and lies next to it, so a video's label predicts it
-              nearly as well as the action itself. Now and then it is seen
-              alone. Part of it is common to the group. It shows in RGB more
-              than in flow.
-  background  Scenes from one pool, several a video, which lie below actions
-              and context too. Half of the classes have a favourite scene,
-              which predicts their label but is no action.
-  nuisance    A video's own offset: camera, light, place.
-  noise       Autocorrelated, so that neighbours do not average it away, and
-              white noise within and between snippets.
+  action      A class is a direction with three phases. Start and end are weak
+              and the middle is strong, so a model that selects the most
+              salient snippets finds incomplete actions. Up to four classes
+              form a group with a common part; the rest distinguishes them. All
+              actions share a motion, mostly in flow, which is as strong at the
+              ends as in the middle. A class-agnostic attention can find it, but
+              contexts have it too. Instances differ in strength and in their
+              view, one of two for each class, like shots from two cameras.
+  context     What happens before or after an action (run-up, replay,
+              spectators) resembles it, so the label of a video predicts the
+              context nearly as well as the action itself. Sometimes it appears
+              without an action. A part is common to the group. It is stronger
+              in RGB than in flow.
+  background  Scenes from one pool, several in each video, also below actions
+              and contexts. Half of the classes have a favourite scene, which
+              predicts their label without being an action.
+  nuisance    An offset of each video: camera, light, place.
+  noise       Autocorrelated noise, which averages over neighbours do not
+              remove, and white noise within and between snippets.
 
-The difficulty scales nuisance and noise, and draws context towards the action.
-A snippet that an interval covers in part has that part of the term.
+The difficulty scales nuisance and noise, and moves the context towards the
+action. If an interval covers a part of a snippet, the snippet has this part of
+the term.
 
-That is the plain family. The others, see `families`, change some of
-these terms: which snippets of an action show its class, what lies below
-actions, and weak copies of actions inside contexts.
+This is the plain family. The other `families` change some terms: which snippets
+of an action show its class, what is below actions, and weak copies of actions
+inside contexts.
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ _LATENTS = 48  # numbers in z for each of RGB and flow
 _SCENES = 24
 _GROUP_SIZE = 4
 
-_SIGNAL = 8.0  # length of an action's direction, in units of the noise at 1
+_SIGNAL = 8.0  # length of an action's direction, in units of the noise
 _SCENE_SIGNAL = 5.0
 _PHASE_STRENGTH = (0.6, 1.0, 0.6)
 _PHASE_CENTRES = (1 / 6, 1 / 2, 5 / 6)
@@ -67,20 +67,20 @@ _SCALE = (0.30, 0.20)
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """What all videos share. L is 96, the size of z; D the feature width.
+    """Parameters common to all videos; L is 96, the size of z.
 
     Attributes:
         actions: [C, 3, L], the phases of each class.
-        motion: [L], the part that all phases of all classes have in common.
-        views: [C, 2, L], what a view adds to all phases.
+        motion: [L], the part common to all phases of all classes.
+        views: [C, 2, L], the offset of each view.
         contexts: [C, L].
         scenes: [S, L].
-        favourites: [C], a class's favourite scene, -1 for none.
+        favourites: [C], the favourite scene of each class, -1 for none.
         mix: two arrays [L / 2, D / 2], for RGB and for flow.
         baseline: [D].
         scale: [D].
-        difficulty: as the flag.
-        family: of --family.
+        difficulty: as --difficulty.
+        family: Family of --family.
     """
 
     actions: np.ndarray
@@ -98,15 +98,15 @@ class World:
 
 @dataclasses.dataclass(frozen=True)
 class Timeline:
-    """What happens in a video; all times are in snippets.
+    """The content of a video; all times are in snippets.
 
     Attributes:
         num_snippets: length of the video.
-        actions: (class, start, end) of each.
-        contexts: the same; actions hide them.
-        copies: weak copies of actions, the same; they show in contexts only.
-        telling: for each action the (start, end) that show its class; None
-            if all of all actions does.
+        actions: (class, start, end) of each action.
+        contexts: likewise; actions hide them.
+        copies: likewise, weak copies of actions; visible only in contexts.
+        telling: for each action the intervals (start, end) that show its
+            class; None if all actions show it everywhere.
     """
 
     num_snippets: int
@@ -117,7 +117,7 @@ class Timeline:
 
 
 def group(index):
-    """Group of confusable classes that a class belongs to."""
+    """The group of similar classes that a class belongs to."""
     return index // _GROUP_SIZE
 
 
@@ -130,7 +130,7 @@ def make_world(
     common = _directions(rng, groups[-1] + 1)[groups]
     phases = _directions(rng, num_classes, 3)
     motion = _emphasize(_directions(rng), 0.6, 1.3)
-    # Flow tells more of a motion, RGB more of a place.
+    # Flow is stronger in motions, RGB in places.
     distinct = _emphasize(
         np.sqrt(0.6) * own[:, None] + np.sqrt(0.4) * phases, 0.8, 1.15
     )
@@ -192,7 +192,7 @@ def draw_features(rng, world, timeline):
         [z[:, :_LATENTS] @ world.mix[0], z[:, _LATENTS:] @ world.mix[1]], axis=1
     )
     u += 0.5 * noise * _normal(rng, *u.shape)
-    # The deviation that noise (1), white noise (0.5), and all else have.
+    # Standard deviation of noise (1), white noise (0.5) and everything else.
     u /= np.float32(np.sqrt(1.25 * noise**2 + world.family.variance))
     u += world.baseline
     half = u.shape[1] // 2
@@ -202,16 +202,16 @@ def draw_features(rng, world, timeline):
 
 
 def covered(start, end, length):
-    """Part of each of `length` snippets that [start, end] covers."""
+    """Share of each of `length` snippets that [start, end] covers."""
     left = np.arange(length)
     part = np.minimum(left + 1, end) - np.maximum(left, start)
     return part.clip(0, 1).astype(np.float32)
 
 
 def _plant_actions(rng, world, timeline):
-    """Returns how far actions cover each snippet, [T], and their z, [T, L].
+    """Returns the share of each snippet that actions cover, [T], and their z.
 
-    Where instances overlap, each has its share.
+    z is [T, L]. Overlapping instances are averaged.
     """
     length = timeline.num_snippets
     total = np.zeros(length, np.float32)
@@ -238,7 +238,7 @@ def _plant_actions(rng, world, timeline):
 
 
 def _plant_copies(rng, world, timeline, around):
-    """Returns the z of weak copies, [T, L]; around: [T], context's part."""
+    """Returns the z of weak copies, [T, L]; `around` [T]: share of context."""
     length = timeline.num_snippets
     z = np.zeros((length, world.scenes.shape[1]), np.float32)
     free = around.copy()
@@ -252,7 +252,7 @@ def _plant_copies(rng, world, timeline, around):
 
 
 def _phases(world, index, start, end, length):
-    """Pattern of a class along [start, end], without a view: [T, L]."""
+    """Pattern of a class over [start, end], without a view: [T, L]."""
     left = np.arange(length)
     middle = np.maximum(left, start) / 2 + np.minimum(left + 1, end) / 2
     phase = (middle - start) / max(end - start, 1e-9)

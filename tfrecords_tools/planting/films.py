@@ -6,8 +6,8 @@
     demo-film/gt.json         when it does what (ActivityNet JSON)
     demo-film/{rgb,flow}.ckpt random weights for I3D, as checkpoints
 
-Random weights prove the way from films to segments, and nothing of how well
-published ones do.
+Random weights show that the pipeline from films to segments works, not how good
+the published weights are.
 """
 
 from tfwstal import quiet_start
@@ -53,7 +53,7 @@ def main(folder):
 
 
 def plant(rng, label):
-    """Two actions of one kind: list of (start, end, label), seconds."""
+    """Two actions of one kind: list of (start, end, label) in seconds."""
     lengths = rng.uniform(1.5, 3.0, 2)
     rests = rng.dirichlet([2, 2, 2]) * (SECONDS - lengths.sum())
     first = rests[0]
@@ -101,7 +101,7 @@ def write_film(path, pictures):
 def write_random_checkpoint(prefix, stream, seed):
     """Writes random weights under the published names.
 
-    Kernels have the scale at which ReLUs pass on what they get.
+    Kernels have the scale at which ReLUs preserve the size of their input.
     """
     rng = np.random.default_rng(seed)
     values = {}

@@ -1,19 +1,19 @@
-"""Timelines like THUMOS-14's: which action happens when, and what surrounds it.
+"""Draws timelines like THUMOS-14's: actions, their times and their context.
 
-  length      Lognormal, median --median_snippets, a tenth beyond three times
-              that, the longest about eleven times that.
+  length      Lognormal with median --median_snippets; a tenth of the videos
+              exceed three times the median, the longest has about eleven times.
   instances   Median 8, mean 15, up to 200 in a video of 150 s; more in longer
-              videos, fewer in shorter ones. They do not overlap. Gaps are
-              uneven: most are short, a few are long.
+              videos, fewer in shorter ones. They do not overlap. Most gaps are
+              short, a few are long.
   duration    Median 3 s, 0.2 to 118 s; differs by class, video and instance.
-  classes     One video in seven has a second one, half of the time from the
-              same group of confusable classes.
-  context     Seconds before and after most instances, now and then alone.
+  classes     One video in seven has a second class, half of the time from the
+              same group of similar classes.
+  context     Seconds before and after most instances, sometimes elsewhere.
 
-That is the plain family; see `families` for the others.
+This is the plain family; see `families` for the others.
 
-Segments are in seconds and start and end within snippets. What is in a video
-depends on the seed and its name only, not on the other videos.
+Segments are in seconds and start and end within snippets. The content of a
+video depends only on the seed and its name, not on the other videos.
 """
 
 import numpy as np
@@ -27,14 +27,14 @@ _SHORTEST, _LONGEST = 0.2, 118.0
 _FULLEST = 0.8  # part of a video that drawn actions may cover
 _MOST = 200  # drawn instances in a video
 _FEWEST = 4  # snippets in a drawn video
-_FAR = 8.0  # seconds between an action and context without it
+_FAR = 8.0  # seconds between an action and context elsewhere
 _STRETCH = 5.0  # seconds that a stretch of context needs
-_PIECE = 3.0  # snippets, about, that show a class or do not
-_FEWEST_PIECES = 3  # of an action, so that some of it can be untold
+_PIECE = 3.0  # approximate snippets of a part with or without the class
+_FEWEST_PIECES = 3  # parts of an action, so that some can lack the class
 
 
 def generator(seed, name, stage):
-    """A Generator for one video, the same whatever other videos there are."""
+    """A Generator for one video, which does not depend on other videos."""
     return np.random.default_rng([seed, stage, *name.encode()])
 
 
@@ -77,7 +77,7 @@ def draw_segments(rng, classes, seconds, duration, length_scale=1.0):
 
     Args:
         rng: a Generator.
-        classes: indices of the classes; each gets an instance or more.
+        classes: indices of the classes; each gets at least one instance.
         seconds: median duration of an instance, for all classes.
         duration: of the video, in seconds.
         length_scale: divisor of the number of instances.
@@ -116,7 +116,7 @@ def draw_contexts(rng, actions, duration, family=FAMILIES["plain"]):
         family: a Family.
 
     Returns:
-        A list of (class, start, end) in seconds. They may reach into actions,
+        A list of (class, start, end) in seconds. They may overlap actions,
         which hide them.
     """
     contexts = []
@@ -150,8 +150,9 @@ def draw_copies(rng, actions, contexts, family):
         family: a Family.
 
     Returns:
-        A list of (class, start, end) in seconds. A copy lasts as long as one
-        of the video's actions of its class, if its context does.
+        A list of (class, start, end) in seconds. A copy is as long as one of
+        the actions of its class in the video, or as its context if that is
+        shorter.
     """
     copies = []
     for index, start, end in contexts:
@@ -166,13 +167,13 @@ def draw_copies(rng, actions, contexts, family):
 def draw_telling(rng, actions, share):
     """Draws the parts of actions that show their class.
 
-    An action is cut into equal pieces; `share` of them, rounded down, but one
-    at least, are drawn.
+    An action is divided into equal pieces, and `share` of them, rounded down
+    but at least one, are drawn.
 
     Args:
         rng: a Generator.
         actions: (class, start, end) in snippets.
-        share: of the pieces, at least 1 / 3, below 1.
+        share: share of the pieces, at least 1 / 3 and below 1.
 
     Returns:
         For each action a tuple of (start, end) in snippets.
@@ -189,7 +190,7 @@ def draw_telling(rng, actions, share):
 def _draw_stretches(rng, actions, duration, probability):
     """Draws context in gaps between actions, away from both ends of the gap."""
     stretches = []
-    if not probability:  # plain sets keep the random numbers they had
+    if not probability:  # draws no random numbers for plain sets
         return stretches
     free = 0.0  # from here on no action is near
     for _, start, end in sorted(actions, key=lambda a: a[1]) + [
@@ -222,7 +223,7 @@ def _draw_classes(rng, first, num_classes):
 
 
 def _draw_duration(rng, config):
-    """Returns seconds; the last snippet is followed by a part of one."""
+    """Returns seconds; the video ends with a part of a snippet."""
     median = config.median_snippets
     snippets = rng.lognormal(np.log(median), 0.89)
     snippets = int(np.clip(snippets, _FEWEST, max(11 * median, _FEWEST)))

@@ -1,4 +1,4 @@
-"""Where records come from and what did not get into them: kept and told."""
+"""The provenance of records, for metadata.json and for the terminal."""
 
 import hashlib
 import pathlib
@@ -10,10 +10,10 @@ from tfwstal.extraction import feature_folder
 
 
 def describe(features_dir, source, measured, bad, digests):
-    """Where records come from, for metadata.json.
+    """Describes the sources of the records, for metadata.json.
 
-    Neither times nor absolute paths are in it, so that the same data give the
-    same bytes anywhere.
+    It has no times and no absolute paths, so that the same data give the same
+    bytes anywhere.
 
     Args:
         features_dir: as the flag.
@@ -76,15 +76,15 @@ def describe(features_dir, source, measured, bad, digests):
 
 
 def summary(info, source, measured, bad, output_dir, seconds):
-    """What the command prints at its end.
+    """The summary that the command prints.
 
     Args:
         info: DatasetInfo of the records.
         source: layouts.Source.
         measured: dict video id -> feature_files.Measured.
         bad: the activitynet.BadSegments.
-        output_dir: where the records are.
-        seconds: how long it took.
+        output_dir: folder of the records.
+        seconds: duration of the conversion.
 
     Returns:
         text of several lines.
@@ -118,14 +118,14 @@ def summary(info, source, measured, bad, output_dir, seconds):
 
 
 def _inside(root, place):
-    """A file's path in the folder, with the key of an array inside it."""
+    """Path of a file in the folder, with the key of an array inside it."""
     if isinstance(place, pathlib.Path):
         return place.relative_to(root).as_posix()
     return f"{place.path.relative_to(root).as_posix()}[{place.key}]"
 
 
 def _digest(path):
-    """sha256 of a file; of a folder, of the lines that sha256sum prints."""
+    """sha256 of a file; for a folder, of the lines that sha256sum prints."""
     if path.is_file():
         return hashlib.sha256(path.read_bytes()).hexdigest()
     arrays = [p for p in path.glob("*.npy") if not p.stem.endswith(JOINT)]
@@ -139,14 +139,14 @@ def _digest(path):
 
 
 def length_ratios(videos, measured):
-    """How long features last to the annotated duration, where there is one.
+    """Ratios of the length of the features to the annotated duration.
 
     Args:
         videos: SourceVideos.
         measured: dict video id -> feature_files.Measured.
 
     Returns:
-        list of ratios, 1 for equal lengths.
+        list of ratios, 1 for equal lengths, of the videos with a duration.
     """
     return [
         measured[v.video_id].num_snippets
@@ -158,13 +158,13 @@ def length_ratios(videos, measured):
 
 
 def _drift(videos, measured):
-    """A line on features that last longer or shorter than their videos."""
+    """A line about features that are longer or shorter than their videos."""
     ratios = length_ratios(videos, measured)
     off = sum(abs(ratio - 1) > 0.1 for ratio in ratios)
     if not off:
         return []
     return [
-        "features that last over 10 % more or less than their video's "
-        f"annotated duration: {off} (median {statistics.median(ratios):.2f} "
-        "times; check --fps and --frames_per_snippet if that is not near 1)"
+        "features over 10 % longer or shorter than the annotated duration: "
+        f"{off} videos (median ratio {statistics.median(ratios):.2f}; check "
+        "--fps and --frames_per_snippet if it is not near 1)"
     ]

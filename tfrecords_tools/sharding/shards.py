@@ -1,4 +1,4 @@
-"""Videos -> shards, several at a time, and the folder they go into."""
+"""Writes shards of videos, several at a time, and their folder."""
 
 import concurrent.futures
 import contextlib
@@ -25,9 +25,9 @@ class Task:
     """One shard to write.
 
     Attributes:
-        name: its file name.
-        split: its split.
-        videos: (SourceVideo, T) in their order in the shard.
+        name: file name.
+        split: split of the videos.
+        videos: (SourceVideo, T) in the order of the shard.
     """
 
     name: str
@@ -38,15 +38,15 @@ class Task:
 def plan(name, videos, num_bytes, num_shards):
     """Distributes videos over shards.
 
-    Each shard takes a run of the videos as sorted by id, so that one can tell
-    where a video lies, and its place depends on the data alone: not on a seed
-    nor on the number of workers. Training shuffles shards and videos anyway.
+    Each shard has consecutive videos in the order of their ids. The place of a
+    video thus depends only on the data, not on a seed or the number of
+    workers. Training shuffles shards and videos anyway.
 
     Args:
-        name: of the data set.
+        name: name of the data set.
         videos: (SourceVideo, T), sorted by id.
-        num_bytes: of the features of one snippet.
-        num_shards: shards a split; 0 for one per 64 MiB of features.
+        num_bytes: size of the features of one snippet.
+        num_shards: shards of each split; 0 for one per 64 MiB of features.
 
     Returns:
         list of Task, split after split.
@@ -91,15 +91,16 @@ def write_all(tasks, classes, storage_dtype, folder, workers):
         workers: threads; each holds one video at a time.
 
     Returns:
-        list of (Shard, dict video id -> sha256 of its files), as `tasks`.
+        list of (Shard, dict video id -> sha256 of its files), in the order of
+        `tasks`.
 
     Raises:
-        InputError: the first that a video causes, in the order of `tasks`.
+        InputError: the first error of a video, in the order of `tasks`.
     """
     total = sum(len(task.videos) for task in tasks)
     ended = threading.Event()
     lock = threading.Lock()
-    # disable=None: no bar where nobody looks at it.
+    # disable=None: no bar if the output is not a terminal.
     with (
         tqdm(desc="convert", total=total, unit="video", disable=None) as bar,
         concurrent.futures.ThreadPoolExecutor(workers) as pool,
@@ -125,7 +126,7 @@ def write_all(tasks, classes, storage_dtype, folder, workers):
 
 
 def write_shard(task, classes, storage_dtype, folder, on_video=None):
-    """Writes one shard; returns as `write_all` does for each."""
+    """Writes one shard; returns its entry in the list of `write_all`."""
     index_of = {name: index for index, name in enumerate(classes, start=1)}
     path = pathlib.Path(folder) / task.name
     digests = {}
@@ -144,7 +145,7 @@ def write_shard(task, classes, storage_dtype, folder, on_video=None):
 
 
 def _sync(path):
-    """Waits until a file is on the disk, while other threads go on."""
+    """Waits until a file is on the disk, while other threads continue."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
 
@@ -174,21 +175,21 @@ def check_replaceable(output_dir, overwrite):
             f"--output_dir={output_dir} exists; choose another folder, or "
             "replace it with --overwrite"
         )
-    # Both files together are of nobody else.
+    # Only folders of records have both files.
     names = ("dataset_info.json", "metadata.json")
     if not all((output_dir / name).is_file() for name in names):
         raise InputError(
-            f"--output_dir={output_dir} is no folder of records, and is not "
-            "replaced even with --overwrite; choose another one"
+            f"--output_dir={output_dir} is not a folder of records and is not "
+            "replaced, even with --overwrite; choose another one"
         )
 
 
 @contextlib.contextmanager
 def staging(output_dir):
-    """A folder beside `output_dir` that takes its name once it is whole.
+    """Yields a temporary folder that replaces `output_dir` at the end.
 
-    Until then `output_dir` stays as it is. An error leaves nothing behind; a
-    killed run leaves `.NAME.incomplete`, which the next one removes.
+    Until then `output_dir` is unchanged. An error leaves nothing behind; a
+    killed run leaves `.NAME.incomplete`, which the next run removes.
 
     Args:
         output_dir: pathlib.Path, absolute.

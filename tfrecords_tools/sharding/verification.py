@@ -1,4 +1,4 @@
-"""Records read back and compared with their sources, bit for bit."""
+"""Reads records back and compares them with their sources, bit for bit."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ from tfwstal.errors import InputError
 
 
 def verify(tasks, classes, storage_dtype, folder):
-    """Compares every record with the features and annotations it is made of.
+    """Compares every record with its features and annotations.
 
     Args:
         tasks: from `shards.plan`.
@@ -21,8 +21,8 @@ def verify(tasks, classes, storage_dtype, folder):
         folder: of the shards and their description.
 
     Raises:
-        InputError: if a shard cannot be read, or a record is not its source;
-            names the shard, the video and the key.
+        InputError: if a shard cannot be read, or a record differs from its
+            source; names the shard, the video and the key.
     """
     records_folder.read(folder)
     total = sum(len(task.videos) for task in tasks)
@@ -41,20 +41,20 @@ def verify(tasks, classes, storage_dtype, folder):
                     bar.update()
             except tf.errors.DataLossError:
                 raise InputError(
-                    f"{path}: record {count} reads otherwise than it was "
-                    "written; check the disk and convert again"
+                    f"{path}: record {count} has changed since it was written; "
+                    "check the disk and convert again"
                 ) from None
             except ValueError as error:
                 if isinstance(error, InputError):
                     raise
                 raise InputError(
-                    f"{path} does not hold {len(task.videos)} videos; check "
+                    f"{path} does not have {len(task.videos)} videos; check "
                     "the disk and convert again"
                 ) from None
 
 
 def _expected(video, num_snippets, classes, storage_dtype):
-    """dict key of the record -> list of its values, from the sources."""
+    """Expected content of a record: dict from key to a list of values."""
     values, _ = feature_files.load(
         video.feature_files, num_snippets, storage_dtype
     )
@@ -86,7 +86,7 @@ def _expected(video, num_snippets, classes, storage_dtype):
 
 
 def _compare(path, video_id, record, expected):
-    """Raises InputError unless the record holds exactly what is expected."""
+    """Raises InputError unless the record has exactly the expected content."""
     found = {
         key: list(getattr(feature, feature.WhichOneof("kind")).value)
         for key, feature in tf.train.Example.FromString(
@@ -96,7 +96,6 @@ def _compare(path, video_id, record, expected):
     for key in sorted(expected.keys() | found.keys()):
         if found.get(key) != expected.get(key):
             raise InputError(
-                f"{path}: {key} of video {video_id!r} is not what its source "
-                "holds; check that nobody changed the source meanwhile, and "
-                "convert again"
+                f"{path}: {key} of video {video_id!r} differs from its source; "
+                "check that the source did not change, and convert again"
             )

@@ -1,17 +1,20 @@
-"""Class means of the training features: the first centroids (Section 4.1)."""
+"""Class means of the training features, the first centroids (Section 4.1)."""
 
 import numpy as np
 
-from tfwstal.data import batches
 from tfwstal.errors import InputError
 
 
 class ClassMeans:
-    """Running class means, for a single pass over the training videos.
+    """Computes class means in one pass over the training videos.
+
+    Entry c is the mean over all snippets of the training videos with action c.
+    Entry 0, the background, is the mean over all snippets, and so is the entry
+    of an action that no training video has.
 
     Args:
         info: DatasetInfo.
-        data_dir: its folder, for messages.
+        data_dir: its folder, for error messages.
     """
 
     def __init__(self, info, data_dir):
@@ -40,9 +43,9 @@ class ClassMeans:
                     f"the class index {index}",
                     f"metadata.json lists {self._num_classes} classes",
                 )
-        with np.errstate(invalid="ignore"):  # inf - inf: the error says more
+        with np.errstate(invalid="ignore"):  # inf - inf; see the error below
             total = features.sum(axis=0, dtype=np.float64)
-        # A sum of finite float32 is finite in float64, any other is not.
+        # In float64 the sum of finite float32 values is always finite.
         if not np.isfinite(total).all():
             raise self._error(
                 video_id, "NaN or infinite features", "training needs numbers"
@@ -52,7 +55,7 @@ class ClassMeans:
         self._count[rows] += len(features)
 
     def result(self):
-        """The means so far, [C+1, D] float32; see `class_means`."""
+        """The means so far, [C+1, D] float32."""
         total, count = self._total.copy(), self._count.copy()
         absent = count == 0
         total[absent], count[absent] = total[0], count[0]
@@ -63,31 +66,3 @@ class ClassMeans:
             f"{self._data_dir}: the training video {video_id.decode()!r} has "
             f"{problem}, but {reason}; convert again"
         )
-
-
-def class_means(info, data_dir, videos=None):
-    """Computes class means of the training features.
-
-    Entry c is the mean over all snippets of the training videos that carry
-    action c. Entry 0, the background, is the mean over all snippets; so is
-    the entry of an action that no training video carries.
-
-    Args:
-        info: DatasetInfo.
-        data_dir: its folder.
-        videos: ids of the training videos to use; by default all.
-
-    Returns:
-        [C+1, D] float32.
-
-    Raises:
-        InputError: if a record is damaged, or as `ClassMeans.add`.
-    """
-    means = ClassMeans(info, data_dir)
-    with batches.readable(data_dir):
-        whole = batches.whole_videos(info, data_dir, "train", videos)
-        for video in whole.as_numpy_iterator():
-            means.add(
-                video["video_id"], video["label_indices"], video["features"]
-            )
-    return means.result()

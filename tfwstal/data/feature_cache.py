@@ -1,7 +1,7 @@
-"""All training features in the memory of the device that trains.
+"""Keeps all training features in the memory of the device that trains.
 
-A batch then names its snippets by their rows, and the training step gathers
-and casts them, so that only a few kilobytes a step are copied to the device.
+A batch then names its snippets by row. `fill_in_step` or `filled` replaces the
+rows by features, so that the model never sees the difference.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfwstal.data import batches as data_batches
-from tfwstal.data import record
+from tfwstal.data import reader, record
 from tfwstal.data.class_means import ClassMeans
 from tfwstal.errors import InputError
 
@@ -19,18 +19,18 @@ _BYTES = {"float32": 4, "float16": 2}
 
 @dataclasses.dataclass(frozen=True)
 class FeatureCache:
-    """The R training records; those not asked for have no snippets.
+    """The R training records; videos that are left out have 0 snippets.
 
     Attributes:
         features: Variable [N, D], the snippets of all videos, one video after
-            the other; the last rows may belong to no video.
+            the other; the last rows may be unused.
         shard_starts: [S+1] int64, the first record of each shard, and R.
-        first: [R] int32, row of each video's first snippet.
+        first: [R] int32, row of the first snippet of each video.
         num_snippets: [R] int32.
         video_hash: [R] int64, `batches.video_hash` of each id.
         actions: [R, C] float32, 1 for each action in the video.
-        class_means: [C+1, D] float32, as `class_means.class_means` computes
-            them: of the features as stored, before they are cast.
+        class_means: [C+1, D] float32, see `ClassMeans`; those of the features
+            as stored, before they are cast.
     """
 
     features: tf.Variable
@@ -41,25 +41,51 @@ class FeatureCache:
     actions: np.ndarray
     class_means: np.ndarray
 
-    def filled(self, batches):
-        """Replaces `rows` by `features` in batches, before they are used.
+    def fill_in_step(self, model):
+        """Makes a model's training step look up the features of a batch.
 
-        For training on several devices, each of which needs its part alone.
+        The step gathers them on the device that trains, so only a few
+        kilobytes a step are copied to it.
+
+        Args:
+            model: a keras.Model with a `train_step`.
         """
+        if getattr(model.train_step, "cache", None) is self:
+            return  # the step need not be traced again
+        train_step = type(model).train_step
 
-        def fill(inputs, actions):
-            return {
-                "features": tf.gather(self.features, inputs["rows"]),
-                "num_snippets": inputs["num_snippets"],
-            }, actions
+        def step_with_features(data):
+            return train_step(model, self._fill(*data))
 
+        step_with_features.cache = self
+        model.train_step = step_with_features
+        model.train_function = None  # a traced step keeps its own features
+
+    def filled(self, batches):
+        """Looks up the features of batches in the input pipeline.
+
+        For training on several devices, each of which needs only its part of
+        a batch.
+
+        Args:
+            batches: tf.data.Dataset of `batches.training_batches`.
+
+        Returns:
+            tf.data.Dataset with `features` in place of `rows`.
+        """
         return batches.map(
-            fill, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+            self._fill, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         ).prefetch(tf.data.AUTOTUNE)
+
+    def _fill(self, inputs, actions):
+        return {
+            "features": tf.gather(self.features, inputs["rows"]),
+            "num_snippets": inputs["num_snippets"],
+        }, actions
 
 
 def num_bytes(info, dtype):
-    """Memory for the features of the split `train`, slightly overestimated.
+    """Memory in bytes for the features of the split `train`, rounded up.
 
     Args:
         info: DatasetInfo.
@@ -75,18 +101,18 @@ def load(info, data_dir, dtype="float32", videos=None, device=None, visit=None):
     Args:
         info: DatasetInfo.
         data_dir: its folder.
-        dtype: "float32" or "float16", that of the features in memory.
-        videos: ids of the videos to hold; by default all.
-        device: where to hold them; by default TensorFlow's first device.
-        visit: function to call with each video that is held, a dict of
+        dtype: "float32" or "float16", the dtype in memory.
+        videos: ids of the videos to load; by default all.
+        device: device to load them to; by default TensorFlow's first device.
+        visit: function to call with each video, a dict of
             `record.parse_video`.
 
     Returns:
         FeatureCache.
 
     Raises:
-        InputError: if they do not fit there, a record is damaged, or as
-            `ClassMeans.add`.
+        InputError: if the features do not fit into memory, a record is
+            damaged, or as `ClassMeans.add`.
     """
     rows = num_bytes(info, dtype) // (_BYTES[dtype] * info.feature_dim)
     try:
@@ -100,11 +126,9 @@ def load(info, data_dir, dtype="float32", videos=None, device=None, visit=None):
     columns = {"first": [], "num_snippets": [], "video_hash": [], "actions": []}
     starts, used = [0], 0
     means = ClassMeans(info, data_dir)
-    with data_batches.readable(data_dir):
+    with reader.readable(data_dir):
         for path in info.shard_paths(data_dir, "train"):
-            for video in data_batches.videos_of_shards(
-                [path], info.feature_dim
-            ):
+            for video in reader.videos_of_shards([path], info.feature_dim):
                 name, labels = (
                     video[key].numpy() for key in ("video_id", "label_indices")
                 )

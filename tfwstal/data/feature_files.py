@@ -1,12 +1,11 @@
-"""One video's feature files: checked by their headers, then loaded.
+"""Checks and loads the feature files of a video.
 
-`inspect` reads headers only, so that nearly everything that can be wrong with
-thousands of files is said within seconds, before a byte is written. What needs
-the values themselves, `load` checks.
+`inspect` reads only headers, so it finds nearly all problems of thousands of
+files within seconds, before anything is written. `load` checks the values.
 
-Where this module says path, it also takes an array inside a larger file: an
-object with `header()`, its shape and dtype, and `content()`, its values and
-their sha256, which says where it lies by `str`.
+Instead of a path, functions also take an array inside a larger file: an object
+with `header()`, which returns shape and dtype, and `content()`, which returns
+the values and their sha256. Its `str` is its location, for messages.
 """
 
 import dataclasses
@@ -23,13 +22,13 @@ from tfwstal.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Measured:
-    """What the headers say of a video.
+    """The size of a video's features, from the headers of its files.
 
     Attributes:
-        num_snippets: T; the shorter stream's where they differ by one.
+        num_snippets: T, that of the shorter stream if they differ by one.
         widths: D of each file.
-        cut: whether one stream is one snippet longer.
-        wider: whether a file is of more than single precision.
+        cut: whether one stream is one snippet longer than the other.
+        wider: whether a file has more than single precision.
     """
 
     num_snippets: int
@@ -48,8 +47,9 @@ def inspect(paths):
         Measured.
 
     Raises:
-        InputError: if a file is no whole .npy, not [T, D] of floats or empty,
-            or RGB and flow differ in length by more than one snippet.
+        InputError: if a file is not a complete .npy file of [T, D] floats, or
+            is empty, or if RGB and flow differ in length by more than one
+            snippet.
     """
     headers = [_checked_header(path) for path in paths]
     lengths = [shape[0] for shape, _ in headers]
@@ -78,8 +78,8 @@ def load(paths, num_snippets, storage_dtype="float32"):
         storage_dtype: "float32" or "float16".
 
     Returns:
-        features [T, D] of that dtype, RGB then flow, and the sha256 of each
-        file.
+        features [T, D] of that dtype, RGB then flow; and a tuple of the sha256
+        of each file.
 
     Raises:
         InputError: if a value is not finite, or too large for the dtype.
@@ -100,7 +100,7 @@ def load(paths, num_snippets, storage_dtype="float32"):
 
 
 def load_video(names):
-    """Loads one video's features, as --features names them.
+    """Loads the features of one video, the files of --features.
 
     Args:
         names: one joined file, or RGB then flow.
@@ -109,7 +109,7 @@ def load_video(names):
         [T, D] float32.
 
     Raises:
-        InputError: as `inspect` and `load`, or if there are more names.
+        InputError: like `inspect` and `load`, or for more than two names.
     """
     if len(names) > 2:
         raise InputError(
@@ -121,38 +121,38 @@ def load_video(names):
 
 
 def read_npy_header(path, file):
-    """Reads a .npy header, up to the first byte of the values.
+    """Reads the header of a .npy file, up to the first byte of the values.
 
     Args:
-        path: for the message.
-        file: the .npy, open at its start.
+        path: path for the message.
+        file: the file, open at its start.
 
     Returns:
         shape and dtype.
 
     Raises:
-        InputError: if it is not a .npy.
+        InputError: if it is not a .npy file.
     """
     shape, _, dtype = _read_header(path, file)
     return shape, dtype
 
 
 def _read_header(path, file):
-    """Shape, whether the first axis changes fastest, and dtype."""
+    """Returns shape, whether the order is Fortran's, and dtype."""
     try:
         version = np.lib.format.read_magic(file)
         if version == (1, 0):
             header = np.lib.format.read_array_header_1_0(file)
         else:
             header = np.lib.format.read_array_header_2_0(file)
-    # A header is a Python literal, which NumPy parses as such.
+    # NumPy parses the header as a Python literal.
     except (
         ValueError,
         SyntaxError,
         TypeError,
         tokenize.TokenError,
         RecursionError,
-        MemoryError,  # Python's parser, of deep nesting
+        MemoryError,  # from Python's parser, for deep nesting
     ) as error:
         raise _not_an_array(path, error) from None
     shape = header[0]
@@ -162,16 +162,23 @@ def _read_header(path, file):
 
 
 def parse_npy(path, content):
-    """The array in a .npy file's bytes, read-only; `path` is for the message.
+    """Parses the bytes of a .npy file.
+
+    Args:
+        path: path for the message.
+        content: the bytes.
+
+    Returns:
+        the array, read-only.
 
     Raises:
-        InputError: if it is no whole .npy, or holds pickled objects.
+        InputError: if it is not a complete .npy file, or has pickled objects.
     """
     try:
         file = io.BytesIO(content)
         shape, fortran, dtype = _read_header(path, file)
         if dtype.hasobject:
-            raise ValueError("it holds pickled objects")
+            raise ValueError("it contains pickled objects")
         count = math.prod(shape)
         needed = file.tell() + count * dtype.itemsize
         if needed > len(content):
@@ -186,7 +193,7 @@ def parse_npy(path, content):
 
 
 def _checked_header(path):
-    """Shape and dtype of an array that is whole and of the right kind."""
+    """Returns shape and dtype of a complete array of the right kind."""
     if isinstance(path, (str, os.PathLike)):
         try:
             with open(path, "rb") as file:
@@ -199,21 +206,21 @@ def _checked_header(path):
         start = size = None
     if dtype.hasobject:
         raise InputError(
-            f"{path} holds pickled Python objects, which are not loaded from "
-            "data; save a plain array with np.save"
+            f"{path} contains pickled Python objects, which could run code "
+            "and are not loaded; save a plain array with np.save"
         )
     if len(shape) != 2:
         raise InputError(
-            f"{path} has the shape {shape}; [snippets, features] is needed"
+            f"{path} has shape {shape} instead of [snippets, features]"
         )
     if dtype.kind != "f":
         raise InputError(
-            f"{path} is of {dtype.name}; features are needed as floats"
+            f"{path} has dtype {dtype.name}; features must be floats"
         )
     if 0 in shape:
         raise InputError(
-            f"{path} has the shape {shape}, no snippet; extract it again or "
-            "leave the video out of the annotations"
+            f"{path} is empty (shape {shape}); extract it again or leave the "
+            "video out of the annotations"
         )
     if size is None:
         return shape, dtype
@@ -226,7 +233,7 @@ def _checked_header(path):
 
 
 def _stored(path, values, storage_dtype):
-    """The values in the dtype of the records, all finite."""
+    """Converts values to the dtype of the records; all must be finite."""
     problem = _not_finite(values)
     if problem:
         raise InputError(
@@ -234,20 +241,20 @@ def _stored(path, values, storage_dtype):
         )
     if values.dtype == storage_dtype:
         return values
-    # A warning of overflow would only repeat the error.
+    # NumPy's warning would only repeat the error below.
     with np.errstate(over="ignore"):
         stored = values.astype(storage_dtype)
     problem = _not_finite(stored)
     if problem:
         raise InputError(
-            f"{path}: {problem} too large for {storage_dtype}; scale the "
-            "features, or use --storage_dtype=float32 if that is not it"
+            f"{path}: {problem} too large for {storage_dtype}; use "
+            "--storage_dtype=float32 or scale the features"
         )
     return stored
 
 
 def _not_finite(values):
-    """Counts what is not finite and places the first; "" if all is."""
+    """Describes the values that are not finite; "" if all are finite."""
     finite = np.isfinite(values)
     if finite.all():
         return ""

@@ -1,4 +1,4 @@
-"""The feature files of a folder, without labels: for videos to localize."""
+"""Feature files in a folder without labels, for `localize`."""
 
 import pathlib
 
@@ -12,10 +12,11 @@ def find(features_dir):
         features_dir: the folder.
 
     Returns:
-        dict video id -> paths, RGB then flow or one, sorted by id.
+        dict from video id to its paths, RGB then flow or a single one, sorted
+        by id.
 
     Raises:
-        InputError: if there is none, or a video lacks a stream.
+        InputError: if there are no features, or a video lacks a stream.
     """
     root = pathlib.Path(features_dir)
     streams = [

@@ -1,9 +1,9 @@
-"""The description of a records folder: written once, checked when read.
+"""The files that describe a folder of records.
 
-`dataset_info.json` and `features.json` are TensorFlow Datasets' files, so that
-`tfds.builder_from_directory` opens the folder. TFDS refuses keys it does not
-know there, so everything else (frame rate, class names, provenance, videos
-left out) is in `metadata.json`, which TFDS reserves for that.
+`dataset_info.json` and `features.json` are files of TensorFlow Datasets, so
+`tfds.builder_from_directory` opens the folder. TFDS refuses unknown keys in
+them, so everything else (frame rate, class names, provenance, videos left out)
+is in `metadata.json`, which TFDS reserves for this.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from tfwstal.errors import InputError
 
 VERSION = "1.0.0"
 _FILES = ("dataset_info.json", "features.json", "metadata.json", "classes.txt")
-# A record of a TFRecord file: its length, a checksum of that, the content and
-# a checksum of the content.
+# A record in a TFRecord file: its length, a checksum of the length, the content
+# and a checksum of the content.
 # https://www.tensorflow.org/tutorials/load_data/tfrecord
 _LENGTH_BYTES, _CHECKSUM_BYTES = 8, 4
 
@@ -36,15 +36,16 @@ class DatasetInfo:
     """A set of records.
 
     Attributes:
-        name: first part of the shards' names.
+        name: first part of the names of the shards.
         classes: action names; class index c is classes[c - 1].
         feature_dim: D.
         storage_dtype: "float32" or "float16".
-        fps: frame rate of the features, unless a record states its own.
-        frames_per_snippet: frames from one snippet's start to the next one's,
-            unless a record states its own.
-        splits: shards of each split, in order.
-        provenance: converter, sources and their sha256, videos left out.
+        fps: frame rate of the features; a record may state another one.
+        frames_per_snippet: frames from the start of one snippet to the start
+            of the next; a record may state another number.
+        splits: dict from the name of a split to its shards, in order.
+        provenance: dict of the converter, the sources and their sha256, and
+            the videos left out.
     """
 
     name: str
@@ -103,7 +104,11 @@ class DatasetInfo:
         )
 
     def shard_paths(self, data_dir, split):
-        """The paths of a split's shards.
+        """Paths of the shards of a split.
+
+        Args:
+            data_dir: folder of the records.
+            split: name of the split.
 
         Raises:
             InputError: if the split does not exist or is empty.
@@ -114,8 +119,8 @@ class DatasetInfo:
                 for name in self.splits
             )
             raise InputError(
-                f"{data_dir}: split {split!r} holds no video; there is "
-                f"{known or 'no split'}"
+                f"{data_dir}: split {split!r} has no videos; choose from "
+                f"{known or '(no splits)'}"
             )
         return [
             str(pathlib.Path(data_dir) / shard.name)
@@ -124,7 +129,7 @@ class DatasetInfo:
 
 
 def shard_name(name, split, index, count):
-    """`NAME-SPLIT.tfrecord-00000-of-00010`, TFDS's file name template."""
+    """Name of a shard, `NAME-SPLIT.tfrecord-00000-of-00010`, as TFDS does."""
     return f"{name}-{split}.tfrecord-{index:05d}-of-{count:05d}"
 
 
@@ -139,18 +144,18 @@ def files_of(data_dir):
 
 
 def read(data_dir):
-    """Reads the description of a records folder and checks its shards.
+    """Reads the description of a folder of records and checks its shards.
 
-    The number of records in each shard is counted and compared with the
-    stated one. Counting reads 8 bytes a record, not the features.
+    Counts the records in each shard and compares the number with the
+    description. Counting reads 8 bytes a record, not the features.
 
     Returns:
         DatasetInfo.
 
     Raises:
         InputError: if the folder is not a complete set of records. Names the
-            shard that is missing, truncated or of another number of videos,
-            or the value that cannot be.
+            shard that is missing, truncated or has another number of videos,
+            or the invalid value.
     """
     folder = pathlib.Path(data_dir)
     try:
@@ -185,11 +190,11 @@ def read(data_dir):
 
 
 class _Invalid(Exception):
-    """A value that convert never writes, as a sentence."""
+    """A value that `convert` never writes; its text is a sentence."""
 
 
 def _read(folder):
-    """Returns the DatasetInfo; any exception but InputError means damage."""
+    """Returns the DatasetInfo; other exceptions than InputError mean damage."""
     info = json.loads((folder / "dataset_info.json").read_text("utf-8"))
     extra = json.loads((folder / "metadata.json").read_text("utf-8"))
     _check(extra)
@@ -201,7 +206,7 @@ def _read(folder):
             for i in range(len(lengths))
         ]
         if split["name"] in splits:
-            raise _Invalid(f"the split {split['name']!r} is there twice")
+            raise _Invalid(f"the split {split['name']!r} is listed twice")
         splits[split["name"]] = tuple(
             _checked_shard(folder, name, length, extra["shard_bytes"])
             for name, length in zip(names, lengths, strict=True)
@@ -222,7 +227,7 @@ def _check(metadata):
     """Checks the values of metadata.json.
 
     Raises:
-        _Invalid: for the first one that convert never writes.
+        _Invalid: for the first value that `convert` never writes.
     """
     for key in ("feature_dim", "frames_per_snippet"):
         if type(metadata[key]) is not int or metadata[key] < 1:
@@ -245,19 +250,19 @@ def _check(metadata):
         if not isinstance(name, str) or name_problem(name):
             raise _Invalid(f"{_short(name)} cannot be a class name")
         if name in seen:
-            raise _Invalid(f"the class {_short(name)} is there twice")
+            raise _Invalid(f"the class {_short(name)} is listed twice")
         seen.add(name)
 
 
 def _length(text):
-    """A shard's number of videos; TFDS writes it as text."""
+    """Parses the number of videos in a shard, which TFDS writes as text."""
     if not str(text).isdecimal() or int(text) < 1:
         raise _Invalid(f"shardLengths has {_short(text)}, not a number above 0")
     return int(text)
 
 
 def _checked_shard(folder, name, num_videos, shard_bytes):
-    """Returns the Shard if the file is as it was written.
+    """Returns the Shard if its file is unchanged.
 
     Raises:
         InputError: if the size or the number of records differs.
@@ -268,14 +273,14 @@ def _checked_shard(folder, name, num_videos, shard_bytes):
     size = path.stat().st_size
     if size != shard_bytes[name]:
         raise InputError(
-            f"shard {path} has {size} bytes where {shard_bytes[name]} were "
-            "written: truncated or changed; copy it or convert again"
+            f"shard {path} has {size} bytes instead of {shard_bytes[name]}: "
+            "it is truncated or changed; copy it again or convert again"
         )
     found = _count_records(path, size)
     if found != num_videos:
         raise InputError(
-            f"shard {path} holds {found} videos where dataset_info.json "
-            f"states {num_videos}; copy both again or convert again"
+            f"shard {path} has {found} videos, but dataset_info.json states "
+            f"{num_videos}; copy both again or convert again"
         )
     return Shard(name, num_videos, size)
 
@@ -298,7 +303,7 @@ def _count_records(path, size):
 
 
 def _short(value):
-    """A value for a message, in 40 characters at most."""
+    """A value for a message, at most 40 characters."""
     return f"{value!r:.40}"
 
 

@@ -1,14 +1,14 @@
-"""The record: one video as a tf.train.Example, for every reader and writer.
+"""The record format: one video as a tf.train.Example.
 
-Keys follow MediaSequence where it has one
+Keys follow MediaSequence where it defines one
 (https://github.com/google-ai-edge/mediapipe/tree/master/mediapipe/util/sequence);
-times are in microseconds. The features lie once, RGB then flow, as raw bytes
-with dtype and shape beside them, which parses several times faster than lists
-of floats. The parser for training never asks for `segment/...`, the ground
-truth: weak supervision is a property of the schema, not of good will.
+times are in microseconds. The features are stored once, RGB then flow, as raw
+bytes with their dtype and shape, which parses several times faster than lists
+of floats. The parser for training does not read `segment/...`, the ground
+truth, so training cannot use it by mistake.
 
-Time: snippet t covers frames [t * S, (t + 1) * S) at the feature frame rate,
-S = frames per snippet, so the run of snippets [i, j] is the interval
+Snippet t covers frames [t * S, (t + 1) * S) at the frame rate of the features,
+where S is the number of frames per snippet. Snippets i to j cover the time
 [i * S / fps, (j + 1) * S / fps) in seconds.
 """
 
@@ -53,17 +53,18 @@ _GROUND_TRUTH_SPEC = {
 
 @dataclasses.dataclass(frozen=True)
 class VideoRecord:
-    """One video as the converter hands it over.
+    """One video to write.
 
     Attributes:
         video_id: name in the annotations.
         features: [T, D] float array, RGB then flow.
         labels: names of the actions in the video.
         label_indices: their class indices, from 1; 0 is the background.
-        segments: ground truth as (start, end, label, label index), seconds.
-        duration: seconds as annotated, or None.
-        fps: frame rate the features were extracted at.
-        frames_per_snippet: frames from one snippet's start to the next.
+        segments: ground truth as (start, end, label, label index), in seconds.
+        duration: annotated duration in seconds, or None.
+        fps: frame rate at which the features were extracted.
+        frames_per_snippet: frames from the start of one snippet to the start
+            of the next.
     """
 
     video_id: str
@@ -77,14 +78,17 @@ class VideoRecord:
 
 
 def encode(record):
-    """Returns the serialized Example of a VideoRecord, always the same bytes.
+    """Serializes a VideoRecord as a tf.train.Example.
 
-    Features are stored in their array's dtype, float32 or float16.
+    Features keep the dtype of their array, float32 or float16.
+
+    Returns:
+        bytes, the same for the same record.
     """
     features = np.ascontiguousarray(record.features)
     feature = {
         MEDIA_ID: _bytes([record.video_id]),
-        # 0 stands for a duration that the annotations do not state.
+        # 0 means that the annotations do not state the duration.
         DURATION: _ints([to_microseconds(record.duration or 0.0)]),
         LABEL_INDEX: _ints(record.label_indices),
         LABEL_STRING: _bytes(record.labels),
@@ -99,8 +103,8 @@ def encode(record):
         SEGMENT_STRING: _bytes(s[2] for s in record.segments),
         SEGMENT_INDEX: _ints(s[3] for s in record.segments),
     }
-    # Protocol buffers would copy the features three times, so their entry is
-    # written here. In protocol buffers' order of keys it is the second one.
+    # Protocol buffers would copy the features three times, so this writes
+    # their entry. In the order of keys it comes second.
     first, others = (
         tf.train.Features(feature=part).SerializeToString(deterministic=True)
         for part in ({DTYPE: feature.pop(DTYPE)}, feature)
@@ -116,12 +120,12 @@ def encode(record):
 
 
 def _head(number, size):
-    """Tag and size of a field of bytes, as on the wire.
+    """Tag and size of a bytes field in the wire format.
 
     https://protobuf.dev/programming-guides/encoding
     """
     head = bytearray([number << 3 | 2])
-    while size > 0x7F:  # seven bits a byte, the lowest first
+    while size > 0x7F:  # seven bits in each byte, lowest first
         head.append(size & 0x7F | 0x80)
         size >>= 7
     head.append(size)
@@ -129,16 +133,19 @@ def _head(number, size):
 
 
 def parse_video(serialized, feature_dim):
-    """Parses what training and inference may see of a record.
+    """Parses a record for training and inference, without the ground truth.
 
     Args:
         serialized: scalar string tensor.
-        feature_dim: D, the width the records must have.
+        feature_dim: D, the width that the record must have.
 
     Returns:
         dict of `video_id` (string), `features` [T, D] float32, `num_snippets`
-        int32, `label_indices` [L] int64, `seconds_per_snippet` float32. At
-        run time InvalidArgumentError where the record's parts disagree.
+        int32, `label_indices` [L] int64, `seconds_per_snippet` float32.
+
+    Raises:
+        tf.errors.InvalidArgumentError: when it runs, if the parts of the
+            record disagree.
     """
     parsed = tf.io.parse_single_example(serialized, _VIDEO_SPEC)
     seconds = seconds_per_snippet(
@@ -198,7 +205,7 @@ def _fitting(parsed, seconds, feature_dim):
 
 
 def parse_labels(serialized):
-    """Parses which actions a record has, and leaves its features alone.
+    """Parses the id and the actions of a record, without its features.
 
     Returns:
         dict of `video_id` (string), `label_indices` [L] int64.
@@ -211,11 +218,12 @@ def parse_labels(serialized):
 
 
 def parse_ground_truth(serialized):
-    """Parses a record's ground truth: for evaluation, never for training.
+    """Parses the ground truth of a record, for evaluation only.
 
     Returns:
-        dict of `video_id`, `segments` [N, 2] float64 seconds, `label_indices`
-        [N] int64, `duration` float64 seconds as annotated, 0 if it is not.
+        dict of `video_id`; `segments` [N, 2] float64, in seconds;
+        `label_indices` [N] int64; `duration` float64, in seconds, 0 if it is
+        not annotated.
     """
     parsed = tf.io.parse_single_example(serialized, _GROUND_TRUTH_SPEC)
     start, end, index = (
@@ -231,7 +239,7 @@ def parse_ground_truth(serialized):
 
 
 def multi_hot(label_indices, num_classes):
-    """Class indices [L] from 1 -> [C] float32, 1 for each action present."""
+    """Converts class indices [L], from 1, to [C] float32: 1 if present."""
     hot = tf.one_hot(label_indices - 1, num_classes, dtype=tf.float32)
     return tf.reduce_max(
         tf.concat([hot, tf.zeros([1, num_classes])], axis=0), axis=0
@@ -244,22 +252,22 @@ def seconds_per_snippet(fps, frames_per_snippet):
 
 
 def time_scale(fps, frames_per_snippet):
-    """Length of one snippet in seconds, to the bit as of a record.
+    """Length of one snippet in seconds, equal bit for bit to a record's.
 
-    Records hold the frame rate as float32, so that 29.97 is none of theirs.
+    Records store the frame rate as float32, which rounds 29.97.
     """
     return seconds_per_snippet(np.float32(fps), np.float32(frames_per_snippet))
 
 
 def to_microseconds(seconds):
-    """Seconds as the whole microseconds that records hold."""
+    """Converts seconds to whole microseconds, the unit of records."""
     return round(seconds * 1e6)
 
 
 def tfds_features(feature_dim, storage_dtype):
-    """The content of features.json, in TensorFlow Datasets' form.
+    """The content of features.json, in the format of TensorFlow Datasets.
 
-    With it `tfds.builder_from_directory` opens the folder:
+    `tfds.builder_from_directory` needs it to open the folder:
     https://www.tensorflow.org/datasets/external_tfrecord
     """
     package = "tensorflow_datasets.core.features"

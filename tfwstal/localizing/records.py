@@ -10,7 +10,7 @@ import tqdm
 
 import tfwstal
 from tfwstal import inference
-from tfwstal.data import batches, folder
+from tfwstal.data import folder, reader
 from tfwstal.engine.units import Job, Unit, file_state
 from tfwstal.errors import InputError
 from tfwstal.training import run_folder
@@ -121,12 +121,12 @@ def _localize(loaded, paths, data_dir, on_video=lambda: None):
 
     def videos():
         nonlocal num_snippets
-        for video in batches.videos_of_shards(paths, loaded.model.feature_dim):
+        for video in reader.videos_of_shards(paths, loaded.model.feature_dim):
             num_snippets += int(video["num_snippets"])
             yield video
 
     results = {}
-    with batches.readable(data_dir):
+    with reader.readable(data_dir):
         for name, entries in inference.localize_dataset(
             loaded.detector, videos(), loaded.classes
         ):

@@ -78,7 +78,6 @@ class TwoStreamLocalizer(keras.Model):
             name: keras.metrics.Mean(name=name) for name in ("loss", *TERMS)
         }
         self._gradient_norm = keras.metrics.Mean(name="gradient_norm")
-        self._look_up = None
 
         # === Layers ===
         policy = keras_versions.dtype_policy(self)
@@ -357,22 +356,9 @@ class TwoStreamLocalizer(keras.Model):
         training only, the norm of all gradients before clipping."""
         return [*self._trackers.values(), self._gradient_norm]
 
-    def look_up_in(self, features):
-        """Lets training batches name snippets of `features` [N, D] by row.
-
-        Such a batch has "rows" [B, T] int32 in place of "features". Rows of
-        padding can have any value.
-        """
-        # A function, because Keras would track a variable as a weight.
-        self._look_up = lambda rows: tf.gather(features, rows)
-        # A step that was traced before uses the previous table.
-        self.train_function = None
-
     def train_step(self, data):
         """One step: forward, Eq. 8, gradients, update; XLA compiles it."""
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if "rows" in x:
-            x = {**x, "features": self._look_up(x["rows"])}
         with tf.GradientTape() as tape:
             outputs = self(x, training=True)
             loss = self.compute_loss(x, y, outputs, sample_weight)

@@ -3,7 +3,7 @@
 import tqdm
 
 from tfwstal import inference
-from tfwstal.data import batches
+from tfwstal.data import reader
 from tfwstal.data.names import unknown_video
 from tfwstal.errors import InputError
 from tfwstal.evaluation import detection_checks, formats
@@ -61,9 +61,9 @@ class VideoRows:
             alpha: video score below which localization drops a class.
         """
         wanted = [self._only] if self._only else None
-        with batches.readable(data_dir):
+        with reader.readable(data_dir):
             for video in tqdm.tqdm(
-                batches.whole_videos(info, data_dir, split, wanted),
+                reader.whole_videos(info, data_dir, split, wanted),
                 total=info.num_videos(split),
                 desc="curves",
                 unit="video",
@@ -77,7 +77,7 @@ class VideoRows:
                     float(video["seconds_per_snippet"]),
                 )
         if self._only and not self._curves:
-            names = batches.video_labels(info, data_dir, split)
+            names = reader.video_labels(info, data_dir, split)
             self._require(names, f"split {split!r} of {data_dir}")
 
     def add_detections(self, path, file_format, bad_detections, classes=None):

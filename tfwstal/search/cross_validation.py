@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfwstal import files, inference
-from tfwstal.data import batches
+from tfwstal.data import reader
 from tfwstal.errors import InputError
 from tfwstal.evaluation import average_precision
 from tfwstal.method import localization
@@ -25,7 +25,7 @@ from tfwstal.method import localization
 
 @dataclasses.dataclass(frozen=True)
 class HeldOutOutputs:
-    """What localization needs of a model's outputs on some videos.
+    """Model outputs on some videos, as far as localization needs them.
 
     Attributes:
         video_ids: [V] names of the videos.
@@ -44,7 +44,7 @@ class HeldOutOutputs:
     attention: np.ndarray
 
     def save(self, path):
-        """Writes an .npz file aside and renames it, so it is always whole."""
+        """Writes an .npz file; it is always complete."""
         name = f".{path.name}.incomplete"
         with files.replacing(path, name) as aside, open(aside, "wb") as file:
             np.savez(file, **dataclasses.asdict(self))
@@ -64,7 +64,7 @@ class HeldOutOutputs:
 def split_videos(labels, num_folds, seed):
     """Splits videos into folds with about equal numbers of each action.
 
-    In an order that depends on the seed and the ids alone, each video goes to
+    In an order that depends only on the seed and the ids, each video goes to
     the fold with the fewest videos of its actions, and among equal folds to
     the smallest.
 
@@ -116,13 +116,12 @@ def segments_of_folds(info, data_dir, folds):
     Raises:
         InputError: if a fold has none.
     """
-    truth = batches.ground_truth(info, data_dir, "train")
+    truth = reader.ground_truth(info, data_dir, "train")
     annotated = {v: found for v, found in truth.items() if len(found[1])}
     if not annotated:
         raise InputError(
-            f"{data_dir}: the records of the split 'train' hold no "
-            "segments, and trials are scored on them; convert with "
-            "annotations that have them"
+            f"{data_dir}: the records of the split 'train' have no segments to "
+            "score trials on; convert with annotations that have segments"
         )
     of_folds = [
         {video: annotated[video] for video in fold if video in annotated}
@@ -148,7 +147,7 @@ def held_out_outputs(model, info, data_dir, videos=None, split="train"):
     """
     forward = inference.make_forward(model)
     columns = [[] for _ in range(6)]
-    for video in batches.whole_videos(info, data_dir, split, videos):
+    for video in reader.whole_videos(info, data_dir, split, videos):
         outputs = forward(video["features"])
         row = (
             video["video_id"].numpy().decode(),
@@ -171,7 +170,7 @@ def average_map(outputs, truth, settings, thresholds):
     Args:
         outputs: HeldOutOutputs.
         truth: dict from video id to (segments [N, 2] seconds, class indices
-            [N]), of these videos, as `batches.ground_truth` gives.
+            [N]), of these videos, as `reader.ground_truth` gives.
         settings: LocalizationSettings.
         thresholds: tIoU thresholds; the mean over them is the average.
 

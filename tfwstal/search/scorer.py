@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tqdm
 
-from tfwstal.data import batches
+from tfwstal.data import reader
 from tfwstal.errors import Diverged, InputError
 from tfwstal.search import cross_validation, grids
 from tfwstal.training import loop, training_videos
@@ -27,7 +27,8 @@ class Scorer:
             that is trained for each fold.
 
     Raises:
-        InputError: if the records cannot be split or scored.
+        InputError: if there is nothing to search with these options, or the
+            records cannot be split or scored.
     """
 
     def __init__(
@@ -39,10 +40,18 @@ class Scorer:
         trains_each,
         model=None,
     ):
+        if model is None and not training.options.epochs:
+            raise InputError("--epochs=0 trains nothing; give one or more")
+        if trains_each and training.model_options.branches == "attention":
+            raise InputError(
+                "--tune=losses searches lambda_smt and lambda_gui, which "
+                "--branches=attention does not use; search with other "
+                "--branches"
+            )
         self._training, self._settings = training, settings
         self._thresholds = tiou_thresholds
         self._trains_each, self._model = trains_each, model
-        labels = batches.video_labels(training.info, training.data_dir, "train")
+        labels = reader.video_labels(training.info, training.data_dir, "train")
         self._folds = cross_validation.split_videos(
             labels, num_folds, training.options.seed
         )
@@ -152,7 +161,7 @@ class Scorer:
 
 
 def _with_values(options, values):
-    """Options with those of the values that are fields of theirs."""
+    """Copies options with the values for their own fields."""
     own = {field.name for field in dataclasses.fields(options)}
     return dataclasses.replace(
         options, **{name: values[name] for name in values.keys() & own}

@@ -1,7 +1,7 @@
 """The folder of a search: every score of its trials, and the best values.
 
-`results.json` is written whole with each score, so that a search that is
-killed at any moment can resume.
+`results.json` is rewritten with each score, so a search that is killed at any
+moment can resume.
 """
 
 import hashlib

@@ -22,7 +22,7 @@ def connect(server, transport="grpc", **target):
 
     Args:
         server: "host:port".
-        transport: "grpc" or "rest"; each has a port of its own.
+        transport: "grpc" or "rest"; they use different ports.
         **target: other attributes of Target: `model`, `version`, `label`,
             `timeout`, `tls`, `ca_file` and `token`.
 

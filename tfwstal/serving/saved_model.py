@@ -105,7 +105,7 @@ def export(
     path,
     max_snippets=request_checks.MAX_SNIPPETS,
 ):
-    """Writes the SavedModel alone.
+    """Writes only the SavedModel.
 
     Args:
         model: a TwoStreamLocalizer.
@@ -216,7 +216,7 @@ def _warmup_requests(feature_dim, fps, frames_per_snippet):
 
 
 def _reason(error):
-    """The cause alone; TensorFlow puts the node and temporary files first."""
+    """Only the cause, without TensorFlow's node and temporary files."""
     if isinstance(error, OSError):
         return error.strerror or error
     text = re.sub(r"\{\{.*?\}\}|\[Op:.*?\]", "", error.message)

@@ -6,7 +6,7 @@ import math
 import keras
 
 from tfwstal import inference
-from tfwstal.data import batches
+from tfwstal.data import reader
 from tfwstal.errors import Diverged, InputError
 from tfwstal.evaluation import average_precision
 from tfwstal.training import optimizers
@@ -133,7 +133,7 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         self._settings, self._every = settings, every
         self._thresholds = tiou_thresholds
         self._truth = average_precision.Instances.of_videos(
-            batches.ground_truth(info, data_dir, split)
+            reader.ground_truth(info, data_dir, split)
         )
         if not self._truth.labels:
             raise InputError(
@@ -175,7 +175,7 @@ class LocalizationEvaluation(keras.callbacks.Callback):
         videos, labels, segments, scores = [], [], [], []
         for video, detections in inference.detect_videos(
             self._detector,
-            batches.whole_videos(self._info, self._data_dir, self._split),
+            reader.whole_videos(self._info, self._data_dir, self._split),
         ):
             columns = inference.columns(detections)
             videos += [video] * len(columns[0])

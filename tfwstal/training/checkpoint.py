@@ -33,12 +33,12 @@ class Checkpoint(keras.callbacks.Callback):
 
     Args:
         run_dir: folder of the run.
-        info: DatasetInfo of its records; a run resumes with these alone.
+        info: DatasetInfo of its records; a run resumes only with these.
         steps_per_epoch: training steps.
         epochs: of the whole training.
         minutes: between checkpoints; 0 for one after every step.
         workers: Workers. Only the chief writes, and all end at a SIGTERM to
-            any of them. By default this process alone.
+            any of them. By default there is only this process.
 
     Attributes:
         start: the epoch, and the step in it, with which `fit` must begin. It
@@ -83,8 +83,8 @@ class Checkpoint(keras.callbacks.Callback):
         Starts from scratch if no checkpoint exists.
 
         Raises:
-            InputError: if the checkpoint is damaged, or of other records or
-                versions.
+            InputError: if the checkpoint is damaged, or comes from other
+                records or versions.
         """
         if not self._path.exists():
             if self._workers.chief:
@@ -101,12 +101,10 @@ class Checkpoint(keras.callbacks.Callback):
             np.asarray(each)
             for each in keras_versions.training_variables(model)
         ]
-        if [(v.shape, v.dtype) for v in saved.values] != [
-            (v.shape, v.dtype) for v in variables
-        ]:
+        if _kinds(saved.values) != _kinds(variables):
             raise InputError(
-                f"{self._path} is of another version of Keras or tfwstal; "
-                "resume with that version or give --overwrite"
+                f"{self._path} was written by another version of Keras or "
+                "tfwstal; resume with that version or give --overwrite"
             )
         epoch, step = saved.start
         if not (
@@ -116,8 +114,8 @@ class Checkpoint(keras.callbacks.Callback):
         ):
             raise _damage(
                 self._path,
-                f"epoch {epoch}, step {step} is not in a training of "
-                f"{self._epochs} epochs of {self._steps_per_epoch} steps",
+                f"epoch {epoch}, step {step} is outside a training of "
+                f"{self._epochs} epochs with {self._steps_per_epoch} steps",
             )
         if self._workers.chief:
             self._history.write_bytes(saved.history)
@@ -206,7 +204,7 @@ def _read(path):
     """Reads and checks a checkpoint.
 
     Raises:
-        InputError: if the file is not a whole checkpoint of finite numbers.
+        InputError: if the file is not a complete checkpoint of finite numbers.
     """
     try:
         with open(path, "rb") as file, np.load(file) as arrays:
@@ -217,7 +215,7 @@ def _read(path):
         ]
         start, history = content.pop("start"), content.pop("history")
         records = str(content.pop("records"))
-    # NumPy and zipfile raise errors of many classes for a damaged file.
+    # NumPy and zipfile raise many kinds of errors for a damaged file.
     except Exception as error:
         raise _damage(path, type(error).__name__) from error
     if content:

@@ -1,29 +1,29 @@
-"""Signs that a training has collapsed, in words for `warning:` lines.
+"""Signs that a training has collapsed, as sentences for warnings.
 
-`train` looks at what the final weights make of a sample of the training
-videos, `localize` and `evaluate` at how many videos have a detection.
-docs/training.md says how to read the warnings. A context attention near zero
-is not a sign: it is common, and actions are found without it.
+`train` checks the outputs of the final weights for a sample of the training
+videos; `localize` and `evaluate` count the videos with a detection.
+docs/training.md explains the warnings. A context attention near zero is not a
+sign: it is common, and actions are found without it.
 """
 
 import numpy as np
 
-# Softmax attentions sum to one over foreground, context and background: an
-# undecided snippet has 1/3 of each. Below 0.1 no threshold of --eta cuts it.
+# Softmax attentions sum to one over foreground, context and background, so an
+# undecided snippet has 1/3 of each. Thresholds of --eta start at 0.1.
 LOW_ATTENTION = 0.1
 # Models with 0.9 and more everywhere find actions by their activation. Here
 # the softmax is saturated: its gradient a(1 - a) is 1/2000 of that at 1/3.
 HIGH_ATTENTION = 0.9999
-# Each training video has an action, and one action of a few seconds is this
-# share of a video of a few minutes. Of what is not foreground there is more.
+# Each training video has an action, and an action of a few seconds is this
+# share of a video of a few minutes. The rest has a larger share.
 MIN_SHARE = 0.01
-# Eq. 3 scores the foreground by the best eighth of a video's snippets, as
-# published, and each training video has an action. If the background takes
-# more than this, less than half of that eighth is left for all actions; and no
-# action fills so much of a sample that covers as many actions as it can.
+# With the published sigma, Eq. 3 scores the foreground by the best eighth of
+# the snippets. If the background takes more than this share, less than half of
+# that eighth is left for all actions. And no single action fills so much of a
+# sample that covers many actions.
 MAX_CLASS_SHARE = 0.95
-# Of the videos that were localized or are evaluated. As a rule each of them
-# has an action, so that most should have a detection.
+# Share of the localized or evaluated videos. Usually each of them has an
+# action, so most of them should have a detection.
 MIN_DETECTED_SHARE = 0.5
 
 _CALMER = (
@@ -33,32 +33,29 @@ _CALMER = (
 
 
 def signs(foreground, class_logits, classes, learning_rate):
-    """What has died in a model, judged by its outputs for training videos.
+    """Finds signs of a collapse in a model's outputs for training videos.
 
-    The bounds are the constants of this module:
+    The bounds are constants of this module:
 
-    - The foreground attention is above LOW_ATTENTION in less than MIN_SHARE
-      of the snippets: nothing is foreground.
-    - It is above HIGH_ATTENTION in all but less than MIN_SHARE of them:
+    - The foreground attention exceeds LOW_ATTENTION in less than MIN_SHARE of
+      the snippets: nothing is foreground.
+    - It is at most HIGH_ATTENTION in less than MIN_SHARE of the snippets:
       everything is foreground.
-    - More than MAX_CLASS_SHARE of the snippets choose the same class, by
-      their highest logit as in Eq. 6: the dictionary has collapsed.
+    - More than MAX_CLASS_SHARE of the snippets choose the same class, the one
+      with the highest logit as in Eq. 6: the dictionary has collapsed.
 
     Args:
         foreground: [N] foreground attention of N snippets of several videos,
             without padding, from 0 to 1.
         class_logits: [N, C+1] p of the same snippets, class 0 the background.
         classes: names of the C actions.
-        learning_rate: that of the training, for the advice.
+        learning_rate: learning rate of the training, for the advice.
 
     Returns:
         list of sentences, empty for a healthy model.
     """
     found, calmer = [], _CALMER.format(rate=learning_rate)
-    seen = (
-        f"in the training videos that were looked at, {len(foreground)} "
-        "snippets"
-    )
+    seen = f"in {len(foreground)} snippets of a sample of the training videos"
     if (foreground > LOW_ATTENTION).mean() < MIN_SHARE:
         found.append(
             "the foreground attention has died: its mean is "
@@ -69,7 +66,7 @@ def signs(foreground, class_logits, classes, learning_rate):
         )
     if (foreground <= HIGH_ATTENTION).mean() < MIN_SHARE:
         found.append(
-            "the foreground attention tells nothing apart: its mean is "
+            "the foreground attention separates nothing: its mean is "
             f"{foreground.mean():.6f}, and it exceeds {HIGH_ATTENTION} in "
             f"{(foreground > HIGH_ATTENTION).mean():.1%} {seen}; {calmer}; or "
             "a lower --attention_bias"
@@ -87,12 +84,12 @@ def signs(foreground, class_logits, classes, learning_rate):
 
 
 def few_detections(detected, total, advice):
-    """A sentence if too few videos have a detection, else None.
+    """A warning if too few videos have a detection, else None.
 
     Args:
         detected: number of videos with at least one detection.
-        total: number of all videos, of which MIN_DETECTED_SHARE is enough.
-        advice: what to look at, the sentence's second half.
+        total: number of all videos; MIN_DETECTED_SHARE of them is enough.
+        advice: the second half of the sentence.
     """
     if detected >= MIN_DETECTED_SHARE * total:
         return None

@@ -7,15 +7,13 @@ A training has four steps:
     model = compiled_model(training, videos.means)
     fit(training, model, videos.cache)
 
-`fit_run` does the last step in the folder of a run, where it resumes from the
-last checkpoint.
+`run` does this in a folder that keeps checkpoints and logs.
 """
 
 import collections.abc
 import dataclasses
 import functools
 import pathlib
-import sys
 
 import keras
 import tensorflow as tf
@@ -26,9 +24,10 @@ from tfwstal.data.folder import DatasetInfo
 from tfwstal.errors import InputError
 from tfwstal.method.model import TwoStreamLocalizer
 from tfwstal.method.options import ModelOptions
-from tfwstal.training import callbacks, checkpoint, optimizers
+from tfwstal.training import callbacks, optimizers
+from tfwstal.training.keras_replicas import prepare
 from tfwstal.training.options import TrainingOptions
-from tfwstal.training.workers import Workers, prepare
+from tfwstal.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,7 +222,7 @@ def _batches(training, model, cache, epochs, start):
         # Each device gets its part of the features from the host.
         return workers.batches(cache.filled(batches) if cache else batches)
     if cache:
-        model.look_up_in(cache.features)
+        cache.fill_in_step(model)
     return batches
 
 
@@ -237,61 +236,3 @@ def _videos_of_batch(training):
         training.options.seed,
         videos=training.videos,
     )
-
-
-def fit_run(training, model, cache, run_dir, flags, minutes, writers=()):
-    """Trains the rest of a run; each worker does its part.
-
-    The folder must exist.
-
-    Args:
-        training: Training.
-        model: what `compiled_model` returned.
-        cache: as for `fit`.
-        run_dir: folder of the run.
-        flags: dict from name to text, in which all workers must agree.
-        minutes: between checkpoints.
-        writers: Keras callbacks of the chief, such as those that write logs.
-    """
-    workers, epochs = training.workers, training.options.epochs
-    workers.agree(
-        "the flags or the records",
-        # Each worker may have the records in a folder of its own.
-        repr(({**flags, "data_dir": ""}, training.info)),
-        "give all workers the same",
-    )
-    if not epochs:
-        return
-    saver = checkpoint.Checkpoint(
-        run_dir,
-        training.info,
-        training.steps_per_epoch,
-        epochs,
-        minutes,
-        workers,
-    )
-    saver.restore(model)
-    workers.agree(
-        "the checkpoint in --run_dir",
-        str(saver.start),
-        "it must be on a file system that all workers share",
-    )
-    if saver.start != (0, 0) and workers.chief:
-        print("resumes at epoch {}, step {}".format(*saver.start))
-    # A redrawn progress bar is for terminals; logs get a line an epoch.
-    verbose = 1 if sys.stdout.isatty() else 2
-    with (
-        saver.saving_at_sigterm(),
-        data_batches.readable(training.data_dir),
-    ):
-        while saver.start[0] < epochs:
-            fit(
-                training,
-                model,
-                cache,
-                [*writers, saver],
-                start=saver.start,
-                verbose=verbose if workers.chief else 0,
-            )
-    # Again, for a run that was killed after its last step.
-    optimizers.use_averages(model)

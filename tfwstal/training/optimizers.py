@@ -1,8 +1,7 @@
-"""The optimizers of Keras and of tensorflow-addons, by name; averaged weights.
+"""Makes the optimizers of Keras and tensorflow-addons; averages of weights.
 
-tensorflow-addons, where it is installed (see `keras_versions`), builds on an
-older kind of optimizer, keras.optimizers.legacy, and some of its optimizers
-wrap another one of that kind.
+tensorflow-addons (see `keras_versions`) builds on the older classes of
+keras.optimizers.legacy, and some of its optimizers wrap another one.
 """
 
 import contextlib
@@ -73,12 +72,13 @@ def make_optimizer(
     """Makes an optimizer of Keras or of tensorflow-addons by name.
 
     Args:
-        name: class name, case aside, such as "adam" or "RectifiedAdam".
-            WRAPPERS wrap Adam, or the name in brackets after them, as in
+        name: class name in any case, such as "adam" or "RectifiedAdam".
+            WRAPPERS wrap Adam, or the optimizer in brackets, as in
             "Lookahead(RectifiedAdam)".
         learning_rate: step size.
         weight_decay: decoupled weight decay; 0 for none.
-        clip_norm: greatest norm of all gradients together; 0 for none.
+        clip_norm: upper limit of the norm of all gradients together; 0 for
+            none.
         ema: momentum of the moving average of the weights; 0 for none.
         warmup_steps: steps over which the rate rises; 0 for none.
 
@@ -100,13 +100,13 @@ def make_optimizer(
     known = _addons(name, outer)
     if ema:
         raise InputError(
-            f"--ema is for Keras's own optimizers, and --optimizer={name} is "
-            "of tensorflow-addons; use its MovingAverage(...) instead"
+            f"--ema is for optimizers of Keras, and --optimizer={name} is from "
+            "tensorflow-addons; use its MovingAverage(...) instead"
         )
 
     if not inner:
         return _made(name, known[outer], rate | clip | decay)
-    # The wrapper clips; what it wraps does the step.
+    # The wrapper clips the gradients, the wrapped optimizer updates.
     wrapped = _made(name, known[inner], rate | decay)
     return known[outer](wrapped, **clip)
 
@@ -114,7 +114,7 @@ def make_optimizer(
 def use_averages(model):
     """Sets the weights to their averages, if the optimizer keeps averages.
 
-    For its own optimizers, Keras does so when `fit` ends.
+    Keras does this for its own optimizers when `fit` ends.
     """
     optimizer = model.optimizer
     if not _averages(optimizer):
@@ -130,7 +130,7 @@ def use_averages(model):
 
 @contextlib.contextmanager
 def averaged(model):
-    """In this block the model has its averaged weights, if it has any."""
+    """In this block the model has its averaged weights, if there are any."""
     if not _averages(getattr(model, "optimizer", None)):
         yield
         return
@@ -159,8 +159,9 @@ def _parts(name):
     wrappers = [wrapper.lower() for wrapper in WRAPPERS]
     if inner and (outer not in wrappers or inner in wrappers):
         raise InputError(
-            f"--optimizer={name}: {', '.join(WRAPPERS)} alone wrap another "
-            "one, which wraps none, as in Lookahead(RectifiedAdam)"
+            f"--optimizer={name}: only {', '.join(WRAPPERS)} wrap another "
+            "optimizer, which cannot be one of them, as in "
+            "Lookahead(RectifiedAdam)"
         )
     return outer, inner or "adam" * (outer in wrappers)
 
@@ -173,19 +174,19 @@ def _addons(name, outer):
             kind.__name__ for kind in _classes(keras.optimizers).values()
         )
         raise InputError(
-            f"--optimizer={name}: unknown; there are {', '.join(names)}, and "
-            f"with tensorflow-addons {', '.join(ADDONS)}"
+            f"--optimizer={name} is unknown; choose from {', '.join(names)}, "
+            f"or with tensorflow-addons {', '.join(ADDONS)}"
         )
     try:
-        with warnings.catch_warnings():  # of its end of life
+        with warnings.catch_warnings():  # about its end of life
             warnings.simplefilter("ignore")
             import tensorflow_addons
     # A TensorFlow that is too new for it fails in many ways.
     except Exception:
         raise InputError(
-            f"--optimizer={name} is of tensorflow-addons: pip install "
-            "'tfwstal[addons]' in an environment of Python 3.10 or 3.11, which "
-            "brings TensorFlow 2.15; Keras's own for the same end: "
+            f"--optimizer={name} needs tensorflow-addons: pip install "
+            "'tfwstal[addons]' in an environment with Python 3.10 or 3.11, "
+            "which installs TensorFlow 2.15; alternatives in Keras: "
             f"{ADDONS[own[outer]]}"
         ) from None
     return _classes(keras.optimizers.legacy) | {
@@ -208,7 +209,7 @@ def _classes(module):
 
 
 def _made(name, kind, arguments):
-    """An optimizer; `weight_decay` of 0 is none, whatever its default is."""
+    """Makes an optimizer; `weight_decay` 0 overrides the class's default."""
     decay = arguments.pop("weight_decay")
     parameters = inspect.signature(kind).parameters.values()
     for parameter in parameters:  # Muon has two
@@ -223,6 +224,6 @@ def _made(name, kind, arguments):
         return kind(**arguments)
     except TypeError:
         raise InputError(
-            f"--optimizer={name} cannot be made from "
-            f"{' and '.join(arguments)} alone; choose another"
+            f"--optimizer={name} needs more arguments than "
+            f"{' and '.join(arguments)}; choose another"
         ) from None

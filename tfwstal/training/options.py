@@ -1,7 +1,7 @@
 """Options of training, each declared once, as in `method.options`.
 
 `config.py` builds the flags of the same names from these classes. This module
-imports the standard library and `method.options` alone, so that reading flags
+imports only the standard library and `method.options`, so that reading flags
 does not import TensorFlow.
 """
 

@@ -13,21 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfwstal import inference
-from tfwstal.data import batches
-from tfwstal.data.annotations import Segment
-from tfwstal.data.names import unknown_video
 from tfwstal.errors import InputError
+from tfwstal.plotting import centroid_usage
 
 ATTENTIONS = ("foreground", "context", "background")
 _OUTPUTS = ("attention", "class_logits", "activation", "video_scores")
-# Most training videos in the summaries of attentions and centroids.
-SAMPLE = 32
-# Videos that are drawn unless the user names some.
-PICTURES = 2
 # Share of the training time for summaries with --watch_every=-1.
 TIME_SHARE = 0.1
-# Classes in the picture of the centroids, the most chosen ones.
-BARS = 30
 
 
 class Watch(keras.callbacks.Callback):
@@ -130,11 +122,11 @@ class Watch(keras.callbacks.Callback):
         for name, values in (("this_epoch", moved), ("since_start", way)):
             tf.summary.scalar(f"centroids_moved/mean_{name}", values.mean())
             tf.summary.scalar(f"centroids_moved/max_{name}", values.max())
-        table = by_class(self._classes, count, moved, way)
+        table = centroid_usage.table(self._classes, count, moved, way)
         tf.summary.text("centroids/by_class", table)
         tf.summary.image(
             "centroids/usage",
-            _pixels(draw_usage(self._classes, count, way)),
+            _pixels(centroid_usage.draw(self._classes, count, way)),
         )
 
     def _write_picture(self, video):
@@ -161,132 +153,6 @@ class Watch(keras.callbacks.Callback):
             ),
         ]
         tf.summary.image(f"video/{name}", _pixels(timeline.draw(name, drawn)))
-
-
-class Sample:
-    """Training videos that show as many classes as possible.
-
-    In the order of the records, these are the videos that carry an action
-    which no video before carries, at most SAMPLE.
-
-    Args:
-        num_classes: C, the number of actions.
-        num_snippets: snippets taken of a longer video, as in training.
-
-    Attributes:
-        features: list of [T, D], tensors, one for each video.
-    """
-
-    def __init__(self, num_classes, num_snippets):
-        self._missing = set(range(1, num_classes + 1))
-        self._num_snippets = num_snippets
-        self.features = []
-
-    def add(self, video):
-        """Takes a video, a dict of `record.parse_video`, if it helps."""
-        labels = set(video["label_indices"].numpy().tolist())
-        if len(self.features) == SAMPLE or not labels & self._missing:
-            return
-        self._missing -= labels
-        indices = batches.sample_snippets(
-            video["num_snippets"], self._num_snippets, False, seed=[0, 0]
-        )
-        self.features.append(tf.gather(video["features"], indices))
-
-
-def pictured_videos(info, data_dir, split, videos=()):
-    """The videos to draw, each with its ground truth.
-
-    Args:
-        info: DatasetInfo.
-        data_dir: its folder.
-        split: where the videos are.
-        videos: ids; by default the first PICTURES of the split, or none if
-            the records have no such split.
-
-    Returns:
-        list of dicts of `record.parse_video`, with `truth`, tuple of Segment.
-
-    Raises:
-        InputError: if the split has no video with one of the ids.
-    """
-    if not videos and split not in info.splits:
-        return []
-    with batches.readable(data_dir):
-        whole = batches.whole_videos(info, data_dir, split, videos or None)
-        chosen = list(whole.take(len(set(videos)) or PICTURES))
-    ids = [video["video_id"].numpy().decode() for video in chosen]
-    for video in set(videos).difference(ids):
-        raise unknown_video(
-            "watch_videos",
-            video,
-            batches.video_labels(info, data_dir, split),
-            f"split {split!r} of {data_dir}",
-        )
-    truths = batches.ground_truth(info, data_dir, split, ids)
-    for name, video in zip(ids, chosen, strict=True):
-        video["truth"] = tuple(
-            Segment(info.classes[label - 1], *segment)
-            for segment, label in zip(*truths[name], strict=True)
-        )
-    return chosen
-
-
-def by_class(classes, count, moved, way):
-    """A Markdown table with one row for each class, the most chosen first.
-
-    Args:
-        classes: names of the C+1 classes.
-        count: [C+1] snippets that choose each class.
-        moved: [C+1] Euclidean distance of its centroid from the one before
-            the epoch.
-        way: [C+1] Euclidean distance of its centroid from the first one.
-    """
-    lines = [
-        "| class | snippets | share | moved this epoch | since the start |",
-        "|---|---:|---:|---:|---:|",
-    ]
-    for i in np.argsort(-count, kind="stable"):
-        name = classes[i].replace("\\", "\\\\").replace("|", "\\|")
-        lines.append(
-            f"| {name} | {count[i]} | {count[i] / count.sum():.1%} | "
-            f"{moved[i]:.4g} | {way[i]:.4g} |"
-        )
-    return "\n".join(lines)
-
-
-def draw_usage(classes, count, way):
-    """A Figure of the most chosen classes: share of snippets, movement.
-
-    Args:
-        classes, count, way: as for `by_class`.
-    """
-    # Slow, and not always needed.
-    from matplotlib.figure import Figure
-
-    from tfwstal.plotting import figures
-
-    chosen = np.argsort(-count, kind="stable")[:BARS]
-    rows = range(len(chosen))
-    height = 1.2 + 0.22 * len(chosen)  # inches
-    figure = Figure((10, height))
-    # Matplotlib's automatic layouts take as long as the drawing.
-    figure.subplots_adjust(0.25, 0.35 / height, 0.98, 1 - 0.75 / height, 0.1)
-    with figures.style():
-        share, moved = figure.subplots(1, 2, sharey=True)
-        share.barh(rows, count[chosen] / count.sum(), color="#1b9e77")
-        share.set_xlim(0, 1)
-        share.set_yticks(rows, [classes[i] for i in chosen])
-        share.invert_yaxis()
-        share.set_title("Share of snippets that choose the class", fontsize=9)
-        moved.barh(rows, way[chosen], color="#7570b3")
-        moved.set_title("Centroid moved since the start", fontsize=9)
-        unused = np.count_nonzero(count == 0)
-        figure.suptitle(
-            f"{len(classes) - unused} of {len(classes)} classes are chosen"
-            + f"; the first {len(chosen)}" * (len(chosen) < len(classes))
-        )
-    return figure
 
 
 def _is_finite(outputs):

@@ -8,17 +8,14 @@ process. A mean of the replicas' means would differ if the last batch of an
 epoch has parts of unequal size or leaves a replica without videos.
 
 TensorFlow's MirroredStrategy handles the devices of one process, and its
-MultiWorkerMirroredStrategy several processes. `prepare` adapts Keras's `fit` to
-them. One of several workers is the chief, and only the chief writes files.
+MultiWorkerMirroredStrategy several processes. `keras_replicas` adapts Keras's
+`fit` to them. One of several workers is the chief; only the chief writes files.
 """
 
 import contextlib
-import json
 import os
 import re
 import signal
-import socket
-import time
 import zlib
 
 import numpy as np
@@ -27,8 +24,8 @@ import tensorflow as tf
 from tfwstal import keras_versions
 from tfwstal.errors import InputError
 from tfwstal.method.replicas import summed
-
-_WAIT_SECONDS = 600.0  # for the other workers to be started
+from tfwstal.training import cluster
+from tfwstal.training.keras_replicas import replica_state
 
 # Errors that TensorFlow raises when a peer worker dies.
 _LOST = (
@@ -67,7 +64,7 @@ class Workers:
                 "tfwstal without tensorflow-addons"
             )
         if self._kind == "multiworker":
-            self.addresses, self.index, self._own_chief = _cluster(
+            self.addresses, self.index, self._own_chief = cluster.parse(
                 os.environ.get("TF_CONFIG")
             )
         self._gather = None
@@ -103,7 +100,7 @@ class Workers:
                 f"{', '.join(self.addresses)}",
                 flush=True,
             )
-            self._wait_for_others()
+            cluster.wait_for_others(self.addresses, self.index)
             try:
                 self.strategy = tf.distribute.MultiWorkerMirroredStrategy()
             except (tf.errors.OpError, RuntimeError) as error:
@@ -119,41 +116,13 @@ class Workers:
                 f"{self.replicas} replicas; give each one video or more"
             )
 
-    def _wait_for_others(self):
-        """Waits until all workers listen at their ports.
-
-        TensorFlow waits too, but up to an hour, without saying for which
-        worker, and neither Ctrl-C nor SIGTERM ends it.
-        """
-        others = list(self.addresses)
-        own = others.pop(self.index)
-        end = time.monotonic() + _WAIT_SECONDS
-        try:
-            listener = socket.create_server(("", int(own.rpartition(":")[2])))
-        except (OSError, OverflowError) as error:
-            number = getattr(error, "errno", None)
-            reason = os.strerror(number) if number else error
-            raise InputError(
-                f"--strategy=multiworker: worker {self.index} cannot listen "
-                f"at its port in TF_CONFIG, {own} ({reason}); give another one"
-            ) from None
-        with listener:
-            while others := [each for each in others if not _listens(each)]:
-                if time.monotonic() > end:
-                    raise InputError(
-                        "--strategy=multiworker: no worker answers at "
-                        f"{', '.join(others)}; start all that TF_CONFIG names "
-                        f"within {_WAIT_SECONDS / 60:g} minutes"
-                    )
-                time.sleep(0.2)
-
     @contextlib.contextmanager
     def scope(self):
         """In this block a model and optimizer are created on all devices."""
         if self.strategy is None:
             yield
             return
-        with self.strategy.scope(), tf.variable_creator_scope(_replica_state):
+        with self.strategy.scope(), tf.variable_creator_scope(replica_state):
             yield
 
     @contextlib.contextmanager
@@ -266,127 +235,3 @@ class Workers:
             return batches.flat_map(cut).repeat().prefetch(tf.data.AUTOTUNE)
 
         return self.strategy.distribute_datasets_from_function(of_worker)
-
-
-def _listens(address):
-    """Whether a connection can be made to HOST:PORT."""
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
-    except (OSError, OverflowError):
-        return False
-    return True
-
-
-def _cluster(text):
-    """Addresses of all workers, chief first, and the index of this one.
-
-    Args:
-        text: that of TF_CONFIG, or None.
-
-    Returns:
-        list of HOST:PORT, index, and whether the chief is of a job of its
-        own.
-    """
-    example = (
-        '{"cluster": {"worker": ["HOST0:PORT", "HOST1:PORT"]}, '
-        '"task": {"type": "worker", "index": 0}}'
-    )
-    if not text:
-        raise InputError(
-            "--strategy=multiworker: the environment variable TF_CONFIG is "
-            f"not set; set it for every worker, such as {example}"
-        )
-    try:
-        found = json.loads(text)
-        jobs, task = found["cluster"], found["task"]
-        addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
-        own_chief, kind = bool(jobs.get("chief")), task["type"]
-        index = int(task["index"])
-        names = jobs[kind]
-        if (
-            not set(jobs) <= {"chief", "worker"}
-            or len(jobs.get("chief", [])) > 1
-            or len(set(addresses)) < len(addresses)
-            or not 0 <= index < len(names)
-            or not all(re.fullmatch(r".+:\d+", each) for each in addresses)
-        ):
-            raise ValueError
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise InputError(
-            f"--strategy=multiworker: TF_CONFIG={text[:200]} does not name "
-            "workers (and at most one chief), each once, and which of them "
-            f"this is; it is like {example}"
-        ) from None
-    return addresses, index + (own_chief and kind == "worker"), own_chief
-
-
-def _replica_state(next_creator, **kwargs):
-    """Creates variables that a step changes as independent copies.
-
-    Keras creates a running mean as one number for all replicas. Reading it
-    sums over all workers, so a worker could not read it alone. Here every
-    replica has its own copy with the mean of the whole batch. The states of
-    random generators are independent copies too.
-    """
-    name = kwargs.get("name") or ""
-    on_read = tf.VariableSynchronization.ON_READ
-    if kwargs.get("synchronization") == on_read or "seed_generator" in name:
-        kwargs["synchronization"] = on_read
-        kwargs["aggregation"] = tf.VariableAggregation.ONLY_FIRST_REPLICA
-    return next_creator(**kwargs)
-
-
-def prepare(model, workers):
-    """Adapts a model to Keras 3's `fit` on several replicas.
-
-    Works around four Keras behaviours:
-
-    - Keras sums gradients after clipping, so each replica would clip its own
-      part. `train_step` sums them before, and Keras must not sum them again.
-    - Keras builds a model by tracing it on a mean batch of all replicas, which
-      fails for dict inputs. The constructor has built this model, and the
-      optimizer is built here.
-    - With several workers, Keras averages the metrics of a step over their
-      axis 0, which a scalar does not have. So scalars become vectors [1].
-    - All replicas would draw the same dropout.
-
-    Args:
-        model: a compiled TwoStreamLocalizer, made in `Workers.scope`.
-        workers: Workers.
-    """
-    if workers.strategy is None:
-        return
-    with workers.scope():
-        keras_versions.build_optimizer(model)
-    optimizer = model.optimizer
-    # float16 has a second optimizer around the one that updates.
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    inner._all_reduce_sum_gradients = list
-    model._maybe_symbolic_build = lambda *args, **kwargs: None
-    if len(workers.addresses) > 1:
-        model.train_step = _with_vectors(model.train_step)
-    for layer in model._flatten_layers():
-        generator = getattr(layer, "seed_generator", None)
-        if generator is not None:
-            generator.next = _with_replica(generator.next)
-
-
-def _with_vectors(step):
-    def step_with_vectors(data):
-        logs = step(data)
-        return {name: tf.reshape(value, [1]) for name, value in logs.items()}
-
-    return step_with_vectors
-
-
-def _with_replica(draw):
-    def draw_of_replica(*args, **kwargs):
-        seed = draw(*args, **kwargs)  # [2]: seed and number of draws
-        context = tf.distribute.get_replica_context()
-        if context is None:
-            return seed
-        replica = tf.cast(context.replica_id_in_sync_group, seed.dtype)
-        return seed + tf.stack([replica, tf.zeros_like(replica)])
-
-    return draw_of_replica

@@ -1,0 +1,123 @@
+"""Reads shards of records: whole videos, their labels, their segments."""
+
+import contextlib
+import re
+
+import tensorflow as tf
+
+from tfwstal.data import record as record_format
+from tfwstal.errors import InputError
+
+
+def whole_videos(info, data_dir, split, videos=None):
+    """Reads the videos of a split, at full length, one by one.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        split: the split.
+        videos: ids of the videos to read; by default all.
+
+    Returns:
+        tf.data.Dataset of the dicts of `record.parse_video`.
+    """
+    return videos_of_shards(
+        info.shard_paths(data_dir, split), info.feature_dim, videos
+    )
+
+
+def videos_of_shards(paths, feature_dim, videos=None):
+    """Reads the videos of some shards; see `whole_videos`."""
+    return (
+        tf.data.TFRecordDataset(paths)
+        .filter(plain(is_among(videos)))
+        .map(
+            plain(
+                lambda record: record_format.parse_video(record, feature_dim)
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def video_labels(info, data_dir, split):
+    """The actions of each video of a split: dict id -> class indices [L]."""
+    records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    with readable(data_dir):
+        return {
+            video["video_id"].decode(): video["label_indices"]
+            for video in records.map(
+                record_format.parse_labels
+            ).as_numpy_iterator()
+        }
+
+
+def ground_truth(info, data_dir, split, videos=None):
+    """Reads the annotated segments of a split, for evaluation.
+
+    Args:
+        info: DatasetInfo.
+        data_dir: its folder.
+        split: the split.
+        videos: ids of the videos to read; by default all.
+
+    Returns:
+        dict from video id to (segments [N, 2] seconds, class indices [N]).
+    """
+    records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    records = records.filter(plain(is_among(videos)))
+    if videos is not None:
+        records = records.take(len(videos))  # the rest need not be read
+    with readable(data_dir):
+        return {
+            video["video_id"].decode(): (
+                video["segments"],
+                video["label_indices"],
+            )
+            for video in records.map(
+                record_format.parse_ground_truth
+            ).as_numpy_iterator()
+        }
+
+
+@contextlib.contextmanager
+def readable(data_dir):
+    """Turns TensorFlow's errors about damaged records into an InputError."""
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        # The names of TensorFlow's nodes come after the reason.
+        reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message).split("\n")[0]
+        raise _damaged(data_dir, reason.split(";")[0]) from None
+    except UnicodeDecodeError:  # of an id, or of TensorFlow's message
+        raise _damaged(data_dir, "bytes that are not UTF-8") from None
+
+
+def _damaged(data_dir, reason):
+    # Escapes control characters, which a terminal could execute.
+    reason = "".join(c if c.isprintable() else repr(c)[1:-1] for c in reason)
+    return InputError(
+        f"{data_dir}: damaged record, or one that does not fit metadata.json "
+        f"({reason[:80]}); copy the shards or convert again"
+    )
+
+
+def is_among(videos):
+    """Function of a record: whether its id is in `videos`, or `videos` None."""
+    if videos is None:
+        return lambda record: tf.constant(True)
+    ids = tf.constant(sorted(videos))
+    return lambda record: tf.reduce_any(
+        tf.equal(record_format.parse_labels(record)["video_id"], ids)
+    )
+
+
+def plain(function):
+    """Keeps AutoGraph from converting a function for tf.data.
+
+    The functions here have no Python control flow, and the conversion takes
+    longer than the rest of the start.
+    """
+    return tf.autograph.experimental.do_not_convert(function)
