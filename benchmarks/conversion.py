@@ -4,9 +4,8 @@
 
 For each number of videos a temporary folder of random features, a .npy a
 video with as many snippets as ActivityNet's videos have, is copied file by
-file and converted by the command in a process of its own. Its peak of resident
-memory is what Linux says of that process; with --layout=wtalc the
-features are one object array instead.
+file and converted. The peak of resident memory is what Linux says of a process
+of the command; with --layout=wtalc the features are one object array instead.
 
 Both read the files from memory ("cached") and from the disk ("cold": the
 system is told to forget the files), and both end when what they wrote is on
@@ -14,6 +13,7 @@ the disk (sync). Each round does all four, the table has medians.
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import shutil
@@ -24,6 +24,8 @@ import time
 import numpy as np
 
 from benchmarks import peak_memory
+from tfrecords_tools import convert
+from tfwstal.config import Config
 
 
 def main():
@@ -38,15 +40,18 @@ def main():
         with tempfile.TemporaryDirectory(dir=sizes.folder) as folder:
             root = pathlib.Path(folder)
             total = write_features(root / "raw", count, sizes) / 1e6
+            peak = _peak(root, sizes)
             rounds = {"cached": [], "cold": []}
-            for _ in range(sizes.rounds):
+            for turn in range(sizes.rounds + 1):
                 for state, rows in rounds.items():
-                    rows.append(_measure(root, sizes, state))
+                    row = _measure(root, sizes, state)
+                    if turn:  # the first one warms up
+                        rows.append(row)
         for state, rows in rounds.items():
-            peak, copying, converting = map(
+            copying, converting = map(
                 statistics.median, zip(*rows, strict=True)
             )
-            ratios = sorted(copy / convert for _, copy, convert in rows)
+            ratios = sorted(copy / convert for copy, convert in rows)
             print(
                 f"| {count} | {total:.0f} | {state} | {peak / 2**20:.0f} | "
                 f"{total / converting:.0f} | {total / copying:.0f} | "
@@ -88,16 +93,9 @@ def write_features(folder, count, sizes):
     return sum(path.stat().st_size for path in folder.glob("*.npy"))
 
 
-def _measure(root, sizes, state):
-    """Peak of resident memory in bytes; seconds of copying and converting."""
-    _prepare(root / "raw", state)
-    begin = time.perf_counter()
-    shutil.copytree(root / "raw", root / "copy")
-    os.sync()
-    copying = time.perf_counter() - begin
-    shutil.rmtree(root / "copy")
-    _prepare(root / "raw", state)
-    lines, peak = peak_memory.run(
+def _peak(root, sizes):
+    """Peak of resident memory of the command, in bytes."""
+    _, peak = peak_memory.run(
         "tfrecords_tools.convert",
         [
             f"--features_dir={root / 'raw'}",
@@ -105,13 +103,30 @@ def _measure(root, sizes, state):
             f"--num_workers={sizes.workers}",
         ],
     )
-    begin = time.perf_counter()
-    os.sync()
-    synced = time.perf_counter() - begin
     shutil.rmtree(root / "records")
-    # The command's own time, without the import of TensorFlow: "... in 3.2 s:"
-    seconds = float(lines[-1].partition(" in ")[2].split()[0])
-    return peak, copying, seconds + synced
+    return peak
+
+
+def _measure(root, sizes, state):
+    """Seconds of copying and of converting, both with a sync at the end."""
+    config = Config(
+        features_dir=str(root / "raw"),
+        output_dir=str(root / "written"),
+        num_workers=sizes.workers,
+    )
+    seconds = []
+    for step in (
+        lambda: shutil.copytree(root / "raw", root / "written"),
+        lambda: convert.main(config),
+    ):
+        _prepare(root / "raw", state)
+        begin = time.perf_counter()
+        with contextlib.redirect_stdout(None):
+            step()
+        os.sync()
+        seconds.append(time.perf_counter() - begin)
+        shutil.rmtree(root / "written")
+    return seconds
 
 
 def _prepare(folder, state):

@@ -157,7 +157,9 @@ def test_bad_input_is_told_as_locally(raw, tmp_path, monkeypatch, capsys):
         messages.append(str(raised.value))
         assert not pathlib.Path("out/records").exists()
     assert messages[0] == messages[1]
-    assert messages[0].startswith("copy/video_00003.npy: of 96 values 1 ")
+    assert messages[0].startswith(
+        f"copy/video_00003.npy: of {12 * WIDTH} values 1 "
+    )
     # Mended, the same command does what is missing: both are of one split.
     for name in names:
         save(copy / f"{name}.npy", np.ones((12, WIDTH), np.float32))
