@@ -123,7 +123,11 @@ COLLAPSE = {
 # The recipe that was chosen, that of configs/thumos14.flags; after it Table 3,
 # cumulative, and Table 5.
 CHOSEN = f"--noresidual {LOCALIZATION['dense']}"
-REPORT = {"chosen": CHOSEN} | {
+REPORT = {
+    "chosen": CHOSEN,
+    "chosen_warmup_15": f"{CHOSEN} --warmup_epochs=15",
+    "chosen_warmup_30": f"{CHOSEN} --warmup_epochs=30",
+} | {
     f"table{name}": f"{CHOSEN} --flagfile=configs/ablations/table{name}.flags"
     for name in (
         "3_row1_fg",
