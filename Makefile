@@ -5,8 +5,10 @@
 #   make demo-film   films, I3D with random weights, training, segments
 # a fourth, the engine past one machine on a small cluster of processes:
 #   make test-cluster   2,000 videos on Dask, with a worker that is killed
-# and one for Python 3.10 or 3.11, the lane of tensorflow-addons:
+# one for Python 3.10 or 3.11, the lane of tensorflow-addons:
 #   make test-addons   the core tests with TensorFlow 2.15
+# and one that takes an hour, see docs/robustness.md:
+#   make test-fuzz   damaged inputs of every kind, others in every run
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -32,7 +34,12 @@ ADDONS_SHORT = tests/method/test_layers.py tests/method/test_losses.py \
     tests/training/test_optimizers.py::TestAddons \
     tests/training/test_resume.py::test_optimizers_of_tensorflow_addons_go_on_too
 
-.PHONY: test test-cluster test-addons test-addons-short lint demo demo-film clean
+# A seed repeats an earlier run: make test-fuzz FUZZ_SEED=7
+FUZZ_SEED := $(or $(FUZZ_SEED),$(shell date +%s))
+FUZZ_TESTS ?= tests/fuzz
+
+.PHONY: test test-cluster test-fuzz test-addons test-addons-short lint demo \
+    demo-film clean
 
 test: lint
 	$(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder \
@@ -49,6 +56,11 @@ test-addons-short:
 	@if test -n "$(ADDONS_PYTHON)"; then \
 	    $(MAKE) test-addons ADDONS_TESTS="$(ADDONS_SHORT)"; \
 	else echo "$@: left out, there is no Python 3.10 or 3.11"; fi
+
+test-fuzz: $(VENV)/installed
+	@echo "test-fuzz: FUZZ_SEED=$(FUZZ_SEED)"
+	$(RUN) pytest -n 2 --hypothesis-profile=long \
+	    --hypothesis-seed=$(FUZZ_SEED) $(PYTEST_FLAGS) $(FUZZ_TESTS)
 
 lint: $(VENV)/installed
 	$(RUN) ruff check .

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import hypothesis
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -15,6 +16,11 @@ from tfwstal.data.record import VideoRecord, encode
 from tfwstal.method.options import ModelOptions
 from tfwstal.training import loop, training_videos
 from tfwstal.training.options import TrainingOptions
+
+# The same examples in every run; `make test-fuzz` takes the other profile.
+hypothesis.settings.register_profile("short", derandomize=True)
+hypothesis.settings.register_profile("long", derandomize=False)
+hypothesis.settings.load_profile("short")
 
 ROOT = pathlib.Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"

@@ -17,6 +17,7 @@ from tfwstal import command_line
 if __name__ == "__main__":  # answers --help before the slow imports
     command_line.start("convert")
 
+import collections
 import dataclasses
 import pathlib
 import re
@@ -28,12 +29,15 @@ from tqdm import tqdm
 
 from tfrecords_tools import layouts
 from tfrecords_tools.sharding import provenance, shards, units, verification
+from tfwstal import files
 from tfwstal.config import Config
 from tfwstal.data import feature_files
 from tfwstal.data.annotations import BadSegment, Segment
 from tfwstal.data.folder import DatasetInfo
 from tfwstal.errors import InputError
 from tfwstal.extraction import feature_folder
+
+_USUAL_WIDTHS = {1024, 2048, 4096}  # of features, rarely of snippets
 
 
 def main(config):
@@ -44,8 +48,18 @@ def main(config):
     # The first part of the shards' names.
     name = re.sub(r"\W", "_", output_dir.name, flags=re.ASCII)
     shards.check_replaceable(output_dir, config.overwrite)
+    files.check_replaced_folder(
+        "output_dir",
+        output_dir,
+        {
+            name: getattr(config, name)
+            for name in ("features_dir", "annotations", "classes")
+        },
+    )
     config = with_extracted_time_scale(config)
     source = layouts.discover(config)
+    for doubt in source.doubts():
+        command_line.warn(doubt)
     measured = measure(source.videos)
     if source.layout == "actionformer":
         check_time_scale(source, measured)
@@ -90,20 +104,54 @@ def measure(videos):
         InputError: if a file cannot be used, or has another width than the
             others.
     """
-    measured = {}
-    first = videos[0]
-    for video in tqdm(videos, "check", unit="video", disable=None):
-        found = measured[video.video_id] = feature_files.inspect(
-            video.feature_files
-        )
-        expected = measured[first.video_id].widths
+    measured = {
+        video.video_id: feature_files.inspect(video.feature_files)
+        for video in tqdm(videos, "check", unit="video", disable=None)
+    }
+    _check_axes(videos, measured)
+    # The first of the videos that are as wide as most.
+    widths = collections.Counter(each.widths for each in measured.values())
+    expected = widths.most_common(1)[0][0]
+    first = next(v for v in videos if measured[v.video_id].widths == expected)
+    for video in videos:
+        found = measured[video.video_id]
         if found.widths != expected:
             raise InputError(
                 f"{_files(video)} is {_widths(found.widths)} features wide, "
                 f"but {_files(first)} is {_widths(expected)}; all videos need "
                 "features of the same network"
+                + (
+                    f" ([{found.num_snippets}, {found.widths[0]}] seems "
+                    "transposed)"
+                    if expected[0] == found.num_snippets
+                    else ""
+                )
             )
     return measured
+
+
+def _check_axes(videos, measured):
+    """Finds features that are [D, T] in the place of [T, D].
+
+    Raises:
+        InputError: if all videos are as "long" as features usually are wide,
+            and differ in width.
+    """
+    lengths = {each.num_snippets for each in measured.values()}
+    widths = {each.widths for each in measured.values()}
+    if len(lengths) > 1 or not lengths <= _USUAL_WIDTHS:
+        return
+    if any(set(each) <= _USUAL_WIDTHS for each in widths):
+        return
+    length, first = lengths.pop(), videos[0]
+    problem = (
+        f"all videos have {length} snippets, such as {_files(first)} with "
+        f"{_widths(measured[first.video_id].widths)} features; [snippets, "
+        "features] is needed, so that these seem transposed"
+    )
+    if len(widths) > 1:
+        raise InputError(f"{problem}; save them as array.T")
+    command_line.warn(f"{problem}; if they are, save them as array.T")
 
 
 def check_time_scale(source, measured):
@@ -199,13 +247,14 @@ def _write(config, name, output_dir, source, videos, measured, bad):
             for task, (shard, part) in zip(tasks, written, strict=True):
                 splits[task.split] = splits.get(task.split, ()) + (shard,)
                 digests |= part
+            fps, frames_per_snippet = _time_scale(config, videos)
             info = DatasetInfo(
                 name=name,
                 classes=source.classes,
                 feature_dim=feature_dim,
                 storage_dtype=config.storage_dtype,
-                fps=config.fps,
-                frames_per_snippet=config.frames_per_snippet,
+                fps=fps,
+                frames_per_snippet=frames_per_snippet,
                 splits=splits,
                 provenance=provenance.describe(
                     config.features_dir, source, measured, bad, digests
@@ -224,6 +273,14 @@ def _write(config, name, output_dir, source, videos, measured, bad):
         outcome.store.remove()
         print(outcome.summary({"videos_left_out": len(source.left_out)}))
     return info
+
+
+def _time_scale(config, videos):
+    """(fps, frames per snippet) of all videos, else of the flags."""
+    found = {(video.fps, video.frames_per_snippet) for video in videos}
+    if len(found) > 1:
+        return config.fps, config.frames_per_snippet
+    return found.pop()
 
 
 def _files(video):

@@ -34,6 +34,7 @@ from tqdm import tqdm
 from tfrecords_tools.planting import features as planted_features
 from tfrecords_tools.planting import timelines
 from tfrecords_tools.planting.families import FAMILIES
+from tfwstal import files
 from tfwstal.data.activitynet import read_ground_truth
 from tfwstal.errors import InputError
 
@@ -41,6 +42,8 @@ _VERSION = "tfwstal synthetic 1"
 _TRAIN_SUBSETS = ("train", "training")
 _VALIDATION_SUBSETS = ("validation", "val")
 _TEST_SUBSETS = ("test", "testing")
+
+_MOST_SNIPPETS = 200_000  # 36 hours of 0.64 s; 1.6 GB of 2048 features
 
 _TAIL = 5.0  # seconds after the last action of a video of unknown duration
 
@@ -50,6 +53,7 @@ def main(config):
     output_dir = _check(config)
     if config.annotations:
         videos, left_out = follow(config.annotations, config.bad_segments)
+        check_lengths(videos, config)
     else:
         videos, left_out = timelines.draw_videos(config), {}
     partial = output_dir.with_name(f".{output_dir.name}.{os.getpid()}.partial")
@@ -61,9 +65,8 @@ def main(config):
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
-        raise InputError(
-            f"--output_dir={config.output_dir} cannot be written "
-            f"({error.strerror or error}); choose another folder or make room"
+        raise files.unwritable(
+            f"--output_dir={config.output_dir}", error
         ) from None
     for what, count in left_out.items():
         if count:
@@ -112,6 +115,23 @@ def follow(path, bad_segments="error"):
     }
 
 
+def check_lengths(videos, config):
+    """Refuses videos of so many snippets that memory would not hold one.
+
+    Raises:
+        InputError: names the first.
+    """
+    rate = config.fps / config.frames_per_snippet
+    for name, video in videos.items():
+        if video.duration * rate > _MOST_SNIPPETS:
+            raise InputError(
+                f"{config.annotations}: video {name!r} lasts "
+                f"{video.duration:g} s, more than the {_MOST_SNIPPETS} "
+                "snippets that a synthetic video may have; correct its "
+                "duration and segments"
+            )
+
+
 def write(folder, videos, config):
     """Writes videos from `draw_videos` or `follow` into an existing folder."""
     labels = sorted({s.label for v in videos.values() for s in v.segments})
@@ -130,7 +150,7 @@ def write(folder, videos, config):
         rng = timelines.generator(config.seed, name, stage=1)
         timeline = make_timeline(rng, video, labels, config)
         features = planted_features.draw_features(rng, world, timeline)
-        np.save(folder / video.subset / f"{name}.npy", features)
+        _save(folder / video.subset / f"{name}.npy", features)
     for split in ("train", "test"):
         names = [n for n, video in videos.items() if video.subset == split]
         (folder / f"split_{split}.txt").write_text(
@@ -138,6 +158,14 @@ def write(folder, videos, config):
         )
     text = json.dumps(_ground_truth(videos), indent=1)
     (folder / "gt.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _save(path, values):
+    """Like `np.save`, which does not say when the disk is full."""
+    with open(path, "wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(values)
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(values.data)
 
 
 def make_timeline(rng, video, labels, config):
@@ -176,6 +204,9 @@ def _check(config):
                 "--num_classes"
             )
     output_dir = pathlib.Path(config.output_dir).resolve()
+    files.check_replaced_folder(
+        "output_dir", output_dir, {"annotations": config.annotations}
+    )
     if output_dir.exists() and not config.overwrite:
         raise InputError(
             f"--output_dir={config.output_dir} exists; choose another folder "

@@ -1,6 +1,7 @@
 """Parses a command line into a Config, and reports errors in one line."""
 
 import dataclasses
+import os
 import pathlib
 import sys
 import typing
@@ -9,9 +10,9 @@ from absl import app, flags, logging
 
 from tfwstal import quiet_start
 from tfwstal.config import RETIRED, Config, commands_of
-from tfwstal.errors import InputError, Terminated
+from tfwstal.errors import InputError, Terminated, one_line, quoted
 from tfwstal.evaluation.options import EvaluationOptions
-from tfwstal.method.options import to_text
+from tfwstal.method.options import expand_range, to_text
 
 # The recipes are beside the package in a checkout, and inside it if installed.
 _RECIPE_FOLDERS = (
@@ -117,7 +118,26 @@ def parse(argv, command, flag_values=None):
         for field in dataclasses.fields(Config)
     }
     values["engine_arguments"] += engine_arguments
-    return Config(**values)
+    config = Config(**values)
+    _check_recipes(argv, config)
+    return config
+
+
+def _check_recipes(argv, config):
+    """Refuses a recipe as any other file: --overwrite would replace it."""
+    recipes = {
+        os.path.realpath(argument.partition("=")[2])
+        for argument in argv
+        if argument.startswith(("--flagfile=", "-flagfile="))
+    }
+    for field in dataclasses.fields(Config) if recipes else ():
+        value = getattr(config, field.name)
+        is_path = isinstance(value, str) and value
+        if is_path and os.path.realpath(value) in recipes:
+            raise InputError(
+                f"--{field.name}={value} is also the --flagfile; choose "
+                "another name"
+            )
 
 
 def _split(argv):
@@ -138,9 +158,16 @@ def _parse_all(flag_values, argv):
                 f"{RETIRED[error.flagname]}; remove the flag"
             ) from None
         raise
+    # Of absl: ValueError for --nooverwrite=1, RecursionError for the name of
+    # an unknown flag that has thousands of characters.
+    except (flags.Error, ValueError, RecursionError) as error:
+        text = str(error)
+        if len(text) > 300:
+            text = f"{text[:200]} ... {text[-97:]}"
+        raise flags.Error(text) from None
     if len(rest) > 1:
         raise InputError(
-            f"unexpected argument {rest[1]!r}; flags are --name=value"
+            f"unexpected argument {quoted(rest[1])}; flags are --name=value"
         )
 
 
@@ -151,12 +178,12 @@ def warn(message):
         message: a sentence, or None, of which nothing is printed.
     """
     if message:
-        print("warning:", " ".join(message.split()), file=sys.stderr)
+        print("warning:", one_line(message), file=sys.stderr)
 
 
 def _fail(error):
     """Prints one line and ends the process with status 1."""
-    print("error:", " ".join(str(error).split()), file=sys.stderr)
+    print("error:", one_line(error), file=sys.stderr)
     sys.exit(1)
 
 
@@ -245,14 +272,11 @@ class _Parser(flags.ArgumentParser):
         """`0.1:0.9:0.2` is start:stop:step, with the stop."""
         if item is str or ":" not in part:
             return [part]
-        try:
-            start, stop, step = (float(number) for number in part.split(":"))
-            count = int((stop - start) / step + 1e-6) + 1
-        except (ValueError, ZeroDivisionError):
-            raise ValueError("ranges are start:stop:step") from None
-        return [str(round(start + step * i, 9)) for i in range(count)]
+        return map(str, expand_range(part))
 
     def _check(self, kind, text):
+        if "\0" in text:
+            raise ValueError("must not contain a NUL character")
         try:
             value = kind(text)
         except ValueError:

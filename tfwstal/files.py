@@ -45,6 +45,29 @@ def check_outputs(outputs, inputs, overwrite):
         _check_output(flag, path, overwrite)
 
 
+def check_replaced_folder(flag, folder, inputs):
+    """Checks that a folder which is replaced as a whole contains no input.
+
+    Args:
+        flag: name of the flag of the folder.
+        folder: its path.
+        inputs: dict from the name of a flag to its path; "" for none.
+
+    Raises:
+        InputError: if an input is the folder or inside it.
+    """
+    resolved = pathlib.Path(folder).resolve()
+    for name, path in inputs.items():
+        if not path:
+            continue
+        place = pathlib.Path(path).resolve()
+        if resolved in (place, *place.parents):
+            raise InputError(
+                f"--{name}={path} is inside --{flag}={folder}, which would be "
+                f"replaced; choose another --{flag}"
+            )
+
+
 def _identity(path):
     """Device and inode of an existing file, else its path without links."""
     try:

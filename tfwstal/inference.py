@@ -7,6 +7,7 @@ model alone, so its answer does not depend on the batch it came in.
 
 import tensorflow as tf
 
+from tfwstal.data import record
 from tfwstal.method import localization
 
 
@@ -156,7 +157,7 @@ def detect_videos(detector, videos):
             tf.reshape(video["seconds_per_snippet"], [1]),
         )
         alone = {name: value[0] for name, value in detections.items()}
-        yield video["video_id"].numpy().decode(), alone
+        yield record.name_of(video["video_id"].numpy()), alone
 
 
 def localize_dataset(detector, videos, classes):

@@ -8,6 +8,7 @@ import pytest
 from tests.conftest import random_model
 from tests.extraction.film_files import texture, write_film
 from tests.extraction.random_weights import Mean
+from tests.extraction.test_feature_folder import FACTS
 from tfrecords_tools import extract
 from tfwstal import localize, train
 from tfwstal.config import Config
@@ -186,8 +187,8 @@ def test_training_keeps_how_its_features_were_made(records, tmp_path):
     arguments = {"data_dir": str(records), "epochs": 0}
     train.main(Config(**arguments, run_dir=str(tmp_path / "without")))
     assert run_folder.read_extraction(tmp_path / "without") is None
-    metadata["provenance"]["extraction"] = {"flow": "dis"}
+    metadata["provenance"]["extraction"] = FACTS
     path.write_text(json.dumps(metadata))
     train.main(Config(**arguments, run_dir=str(tmp_path / "with")))
-    assert run_folder.read_extraction(tmp_path / "with") == {"flow": "dis"}
+    assert run_folder.read_extraction(tmp_path / "with") == FACTS
     assert run_folder.time_scale(tmp_path / "with") == (25.0, 16)

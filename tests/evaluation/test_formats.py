@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pytest
 
+from tests.fuzz.limits import reading
 from tfwstal.errors import InputError
 from tfwstal.evaluation import formats, scoring
 from tfwstal.evaluation.options import EvaluationOptions
@@ -205,7 +206,7 @@ def test_a_pickle_executes_nothing(written, tmp_path, protocol):
     pickle.loads(content)
     assert touched.is_dir()  # the attack works
     touched.rmdir()
-    with pytest.raises(InputError, match="names .*mkdir, which is not loaded"):
+    with pytest.raises(InputError, match="names .*mkdir', which is not loaded"):
         formats.read_detections(written(content), "pickle")
     assert not touched.exists()
 
@@ -513,3 +514,31 @@ def test_wrong_ground_truth_is_named(tmp_path, name, content, message):
     path = tmp_path / name if name.endswith(".csv") else tmp_path
     with pytest.raises(InputError, match=message):
         formats.read_ground_truth(path, "test")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        # A place in the memo for which the unpickler would take 64 GB.
+        b"\x80\x02K\x01r\xff\xff\xff\xff.",
+        # A bytearray of 2 ** 40 bytes that are not there.
+        b"\x80\x05\x96\x00\x00\x00\x00\x00\x01\x00\x00.",
+        # 2 ** 60 numbers in lists that hold one another twice.
+        b"\x80\x02K\x01q\x00"
+        + b"".join(
+            b"0](" + b"h%c" % i * 2 + b"eq%c" % (i + 1) for i in range(60)
+        )
+        + b".",
+        # An array whose values are a number of bytes instead of bytes.
+        b"\x80\x02cnumpy._core.numeric\n_frombuffer\n(J\x00\x00\x00\x7f"
+        b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85RK\x01\x85X\x01\x00\x00\x00C"
+        b"tR.",
+        # A whole number of 5,000 digits.
+        pickle.dumps(columns() | {"video-id": [10**5000] * 30}),
+        pickle.dumps(columns() | {"label": 3}),
+    ],
+    ids=["memo", "bytearray", "lists", "bytes", "digits", "no list"],
+)
+def test_a_pickle_that_asks_for_too_much(written, program):
+    with reading(), pytest.raises(InputError, match="its (pickle|table)"):
+        formats.read_detections(written(program), "pickle")

@@ -5,12 +5,9 @@ import struct
 import zipfile
 
 import h5py
-import hypothesis
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 
-from tests.tools.raw_folders import write_hdf5, write_npz
 from tfrecords_tools import layouts
 from tfwstal.config import Config
 from tfwstal.data import feature_files
@@ -223,39 +220,3 @@ def test_npz_with_a_foreign_member(tmp_path):
         file.writestr("readme.txt", "hello")
     with pytest.raises(InputError, match="contains 'readme.txt', which is not"):
         read(tmp_path)
-
-
-@hypothesis.settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
-)
-@hypothesis.given(
-    changes=st.lists(
-        st.tuples(st.integers(0, 10**6), st.integers(0, 255)),
-        min_size=1,
-        max_size=4,
-    ),
-    length=st.one_of(st.none(), st.integers(0, 10**6)),
-)
-@pytest.mark.parametrize("write", [write_npz, write_hdf5])
-def test_changed_archives(tmp_path_factory, write, changes, length):
-    """Any changed bytes, or the file cut: features or an InputError."""
-    root = tmp_path_factory.mktemp("raw")
-    write(root)
-    (path,) = root.glob("i3d.*")
-    content = bytearray(path.read_bytes())
-    for place, value in changes:
-        content[place % len(content)] = value
-    if length is not None:
-        del content[length % len(content) :]
-    path.write_bytes(content)
-    try:
-        source = layouts.discover(Config(features_dir=str(root)))
-        for video in source.videos:
-            measured = feature_files.inspect(video.feature_files)
-            feature_files.load(video.feature_files, measured.num_snippets)
-    except InputError as error:
-        assert str(root) in str(error) or "video" in str(error)

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tests.tools import raw_folders
 from tests.tools.raw_folders import REAL_DATA, VIDEOS, WIDTH, save, write_acmnet
-from tfrecords_tools import convert
+from tfrecords_tools import convert, layouts
 from tfrecords_tools.labels.source_video import SourceVideo
 from tfrecords_tools.sharding import shards, verification
 from tfwstal.config import Config
@@ -359,7 +359,7 @@ BAD_ACMNET = {
         "a_one.npy is missing, the features of video 'a_one'",
     ),
     "other width": (
-        # The first by id is what the others are compared with.
+        # The others are as wide as each other.
         lambda raw: save(raw / "test/long.npy", np.zeros((2, 4), "f4")),
         r"long.npy is 4 features wide, but .*a_one.npy is 6",
     ),
@@ -661,3 +661,66 @@ def test_real_features(tmp_path):
             video["features"], np.concatenate(joined, axis=1)
         )
     assert len(metadata(folder)["provenance"]["left_out"]) == 13
+
+
+# === Axes ===
+
+
+def measured(root, *shapes):
+    """convert.measure of videos with features of the given shapes."""
+    for index, shape in enumerate(shapes):
+        save(root / f"v{index}.npy", np.zeros(shape, np.float32))
+    rows = [f"v{index},Run" for index in range(len(shapes))]
+    (root / "labels.csv").write_text("\n".join(["video_id,labels", *rows]))
+    videos = layouts.discover(Config(features_dir=str(root))).videos
+    return convert.measure(videos)
+
+
+def test_all_features_are_transposed(tmp_path):
+    with pytest.raises(InputError, match="1024 snippets.*save them as array.T"):
+        measured(tmp_path, (1024, 5), (1024, 7), (1024, 7))
+
+
+def test_one_video_is_transposed_and_blamed(tmp_path):
+    with pytest.raises(
+        InputError, match=r"v0.npy is 5 features wide, but .*\[1024, 5\] seems"
+    ):
+        measured(tmp_path, (1024, 5), (9, 1024), (7, 1024))
+
+
+def test_perhaps_transposed(tmp_path, capsys):
+    assert len(measured(tmp_path, (2048, 9), (2048, 9))) == 2
+    assert "warning: all videos have 2048 snippets" in capsys.readouterr().err
+    measured(tmp_path, (2048, 2048), (2048, 2048))
+    measured(tmp_path, (9, 1024), (7, 1024))
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_one_time_scale_of_all_videos_is_that_of_the_set(tmp_path):
+    raw = tmp_path / "raw"
+    raw_folders.write_folders(raw)
+    text = (raw / "labels.csv").read_text().replace(",25,16,", ",30,8,")
+    (raw / "labels.csv").write_text(text)
+    convert.main(
+        Config(
+            features_dir=str(raw),
+            output_dir=str(tmp_path / "records"),
+            bad_segments="skip",
+        )
+    )
+    info = records_folder.read(tmp_path / "records")
+    assert (info.fps, info.frames_per_snippet) == (30.0, 8)
+
+
+def test_the_source_is_never_replaced(tmp_path):
+    raw = tmp_path / "records" / "raw"
+    raw_folders.write_folders(raw)
+    for name in ("dataset_info.json", "metadata.json"):
+        (tmp_path / "records" / name).touch()
+    config = Config(
+        features_dir=str(raw),
+        output_dir=str(tmp_path / "records"),
+        overwrite=True,
+    )
+    with pytest.raises(InputError, match="raw is inside --output_dir"):
+        convert.main(config)

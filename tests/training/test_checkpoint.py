@@ -1,7 +1,6 @@
 """Checkpoints that something else has changed are refused."""
 
 import io
-import random
 import struct
 import zipfile
 
@@ -167,23 +166,3 @@ def test_other_files(saver, path, change, model):
         InputError, match=r"last.npz is damaged \(\w+.*\); give"
     ):
         saver.restore(model)
-
-
-def test_flipped_bits_are_refused_or_change_nothing(saver, path, model):
-    content = path.read_bytes()
-    expected = [np.array(each) for each in model.weights]
-    rng = random.Random(0)
-    refused = 0
-    for _ in range(300):
-        changed = bytearray(content)
-        changed[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
-        path.write_bytes(changed)
-        try:
-            saver.restore(model)
-        except InputError:
-            refused += 1
-            continue
-        assert saver.start == (1, 2)
-        for weight, value in zip(model.weights, expected, strict=True):
-            np.testing.assert_array_equal(weight, value)
-    assert refused > 100

@@ -9,21 +9,24 @@ There are readers for four kinds:
 - THUMOS-14's folders of text files (`thumos_texts`).
 """
 
+import dataclasses
 import pathlib
 
 from tfrecords_tools.labels import label_table, thumos_texts, wtalc_arrays
 from tfrecords_tools.labels.source_video import SourceVideo, read_lines, unique
 from tfwstal.data import activitynet
 from tfwstal.data.names import name_problem
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
+
+_TRUTH, _TABLE = "gt.json", "labels.csv"
 
 
-def find_annotations(features_dir, given, prefer_csv):
+def find_annotations(features_dir, given):
     """Finds the annotations: those given, or those in `features_dir`.
 
-    In `features_dir` it is gt.json, or labels.csv with `prefer_csv`; else the
-    other of the two; else the only JSON file with a "database", also in
-    annotations/, or the only folder of W-TALC's or THUMOS-14's files.
+    In `features_dir` it is gt.json, else labels.csv, else the only JSON file
+    with a "database", also in annotations/, or the only folder of W-TALC's or
+    THUMOS-14's files.
 
     Returns:
         pathlib.Path of a file or, for the last two kinds, a folder.
@@ -39,8 +42,7 @@ def find_annotations(features_dir, given, prefer_csv):
             f"--annotations={given} does not exist; check the path"
         )
     root = pathlib.Path(features_dir)
-    names = ["gt.json", "labels.csv"]
-    for name in reversed(names) if prefer_csv else names:
+    for name in (_TRUTH, _TABLE):
         if (root / name).is_file():
             return root / name
     found = find_databases(root) + wtalc_arrays.find(root)
@@ -57,6 +59,47 @@ def find_annotations(features_dir, given, prefer_csv):
         f"{root} has neither gt.json nor labels.csv nor other annotations; "
         "name them with --annotations"
     )
+
+
+def find_table(features_dir, given, path):
+    """labels.csv, where it lies beside the gt.json that was found, or None."""
+    table = pathlib.Path(features_dir) / _TABLE
+    found = not given and path.name == _TRUTH and table.is_file()
+    return table if found else None
+
+
+def add_time_scales(videos, path, table):
+    """Adds the frame rates and snippet lengths of labels.csv to gt.json.
+
+    Args:
+        videos: dict video id -> SourceVideo, of gt.json.
+        path: of gt.json.
+        table: of labels.csv. Its splits are not used; its labels may be empty.
+
+    Returns:
+        such a dict, with the videos that only the table has.
+
+    Raises:
+        InputError: if the two state different labels for a video.
+    """
+    merged = dict(videos)
+    for name, row in label_table.read(table).items():
+        video = videos.get(name)
+        if video is None:
+            note = f"only in {table.name}, without segments"
+            merged[name] = dataclasses.replace(row, split=None, note=note)
+            continue
+        if row.labels and set(row.labels) != set(video.labels):
+            raise InputError(
+                f"{table}: video {name!r} has the labels "
+                f"{' and '.join(row.labels)}, but "
+                f"{' and '.join(video.labels) or 'none'} in {path.name}; "
+                "correct one, or choose one file with --annotations"
+            )
+        merged[name] = dataclasses.replace(
+            video, fps=row.fps, frames_per_snippet=row.frames_per_snippet
+        )
+    return merged
 
 
 def find_databases(root):
@@ -138,7 +181,9 @@ def read_classes(features_dir, given, path, videos):
         raise InputError(f"{listed} is empty; give one action name a line")
     for name in classes:
         if name_problem(name):
-            raise InputError(f"{listed}: class {name!r} {name_problem(name)}")
+            raise InputError(
+                f"{listed}: class {quoted(name)} {name_problem(name)}"
+            )
         if classes.count(name) > 1:
             raise InputError(
                 f"{listed}: class {name!r} is listed twice; remove one line"

@@ -11,8 +11,14 @@ not read: the former is wrong (issue 9 there: 25 fps, 16 frames a snippet), the
 latter is not the frame rate of the features.
 """
 
+import math
+
 from tfrecords_tools import object_arrays
 from tfwstal.errors import InputError
+
+# Elements for each byte of a file: videos may share one list, but not so that
+# nobody could go through them.
+_MOST_SHARED = 100
 
 
 def is_one(folder):
@@ -103,8 +109,15 @@ def _column(folder, name, convert, length=None):
             f"{path} has {len(found)} videos, but videoname.npy has {length}; "
             "copy the folder again"
         )
-    elements = []
+    elements, count = [], 0
+    most = _MOST_SHARED * path.stat().st_size
     for index, value in enumerate(found):
+        count += _length(value)
+        if count > most:
+            raise InputError(
+                f"{path}[{index}]: the videos up to here have {count} "
+                "elements, far more than the file's bytes; save it again"
+            )
         try:
             elements.append(convert(value))
         except (TypeError, UnicodeDecodeError, RecursionError):
@@ -125,6 +138,13 @@ def _same(value):
     return value
 
 
+def _length(value):
+    """How many elements a list or an array has; 1 for anything else."""
+    if isinstance(value, object_arrays.PickledArray):
+        return math.prod(value.shape)
+    return len(value) if isinstance(value, (list, tuple)) else 1
+
+
 def _text(value):
     if isinstance(value, bytes):  # Python 2's text
         value = value.decode("utf-8")
@@ -138,21 +158,30 @@ def _texts(value):
 
 
 def _items(value):
-    """The elements of a list or an array; segments become [start, end]."""
-    if isinstance(value, object_arrays.PickledArray):
-        if value.objects is None:
-            value = value.content()[0].tolist()
-        else:
-            value = value.objects
-    if not isinstance(value, (list, tuple)):
-        raise TypeError
-    return [_pair(item) for item in value]
+    """The elements of a list or an array, segments become [start, end].
+
+    What is nested more deeply stays as it is, and is no segment.
+    """
+    return [_pair(item) for item in _elements(value)]
 
 
 def _pair(item):
-    if isinstance(item, object_arrays.PickledArray):
-        return _items(item)
-    return list(item) if isinstance(item, tuple) else item
+    try:
+        elements = _elements(item)
+    except TypeError:
+        return item
+    return elements if len(elements) <= 2 else item
+
+
+def _elements(value):
+    """The elements of a list, a tuple or an array, as a list."""
+    if isinstance(value, object_arrays.PickledArray):
+        if value.objects is None:
+            return value.content()[0].tolist()
+        value = value.objects
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    return list(value)
 
 
 _NOUNS = {_same: "number", _text: "text", _texts: "list", _items: "list"}

@@ -24,6 +24,7 @@ be elsewhere. A file may be named v_VIDEO.npy if the annotations have no "v_",
 like those of ActivityNet. This package does not load features.
 """
 
+import collections
 import dataclasses
 import pathlib
 
@@ -48,6 +49,7 @@ class Source:
         bad_segments: BadSegments of `videos`, see
             `activitynet.read_ground_truth`.
         notes: (video, note about its annotations) of `videos`, sorted.
+        table: path of labels.csv, if it states time scales beside gt.json.
     """
 
     layout: str
@@ -59,6 +61,44 @@ class Source:
     left_out: tuple[tuple[str, str], ...]
     bad_segments: tuple
     notes: tuple[tuple[str, str], ...] = ()
+    table: pathlib.Path | None = None
+
+    def doubts(self):
+        """What is legal, but seldom meant, as sentences."""
+        counts = collections.Counter(video.split for video in self.videos)
+        unknown = counts.keys() - {"train", "test", "validation"}
+        trained = {
+            label
+            for video in self.videos
+            if video.split == "train"
+            for label in video.labels
+        }
+        untrained = [c for c in self.classes if c not in trained]
+        spellings = {}
+        for name in self.classes:
+            spellings.setdefault(name.casefold(), []).append(name)
+        found = [
+            f"the split {name!r} has {counts[name]} videos; train and "
+            "localize use train and test unless told otherwise"
+            for name in sorted(unknown)
+        ]
+        if counts["train"] and untrained:
+            found.append(
+                f"{len(untrained)} classes have no training video, such as "
+                f"{untrained[0]!r}"
+            )
+        found += [
+            f"the classes {' and '.join(map(repr, names))} differ in case alone"
+            for names in spellings.values()
+            if len(names) > 1
+        ]
+        if self.table:
+            found.append(
+                f"{self.table.name} beside {self.annotations.name}: labels, "
+                "segments and splits are taken from the latter, frame rates "
+                "and frames per snippet from the former"
+            )
+        return found
 
 
 def discover(config):
@@ -78,10 +118,11 @@ def discover(config):
     if not root.is_dir():
         raise InputError(f"--features_dir={root}: no such folder")
     layout, streams = _find_layout(root, config)
-    path = labels.find_annotations(
-        root, config.annotations, prefer_csv=layout == "folders"
-    )
+    path = labels.find_annotations(root, config.annotations)
     labelled, bad = labels.read_annotations(path, config.bad_segments)
+    table = labels.find_table(root, config.annotations, path)
+    if table:
+        labelled = labels.add_time_scales(labelled, path, table)
     if layout == "actionformer":
         labelled = _at_own_frame_rate(labelled, path)
     classes, classes_from = labels.read_classes(
@@ -129,6 +170,7 @@ def discover(config):
         ),
         left_out=tuple(sorted(left_out.items())),
         bad_segments=tuple(item for item in bad if item.video_id in files),
+        table=table,
         notes=tuple(
             (name, labelled[name].note)
             for name in sorted(files)

@@ -76,7 +76,7 @@ def _any(streams):
 def _states_frame_rates(root, given):
     """Whether the annotations are JSON with a video's own frame rate."""
     try:
-        path = labels.find_annotations(root, given, prefer_csv=False)
+        path = labels.find_annotations(root, given)
     except InputError:  # none, or several: another layout may know which
         return False
     if path.suffix.lower() != ".json":

@@ -7,7 +7,7 @@ split; the subset in gt.json.
 """
 
 from tfrecords_tools import labels
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
 
 # ActivityNet's files and lists add it to the names in the annotations.
 PREFIX = "v_"
@@ -53,8 +53,8 @@ def assign(labelled, annotations, features_dir, listing):
     for name, split in splits.items():
         if not split.isidentifier():  # it becomes part of a file's name
             raise InputError(
-                f"{annotations}: video {name!r} has the split {split!r}; use "
-                "train or test"
+                f"{annotations}: video {name!r} has the split {quoted(split)}; "
+                "use train or test"
             )
     return splits, source, {n: reason for n in labelled if n not in splits}
 
@@ -76,8 +76,8 @@ def read_lists(folders):
             for name in labels.read_lines(path):
                 if name in lists:
                     raise InputError(
-                        f"{path}: video {name!r} is listed twice, here and in "
-                        f"{lists[name].name}; remove one line"
+                        f"{path}: video {quoted(name)} is listed twice, here "
+                        f"and in {lists[name].name}; remove one line"
                     )
                 lists[name] = path
         if paths:
@@ -134,8 +134,8 @@ def _with_known_names(lists, labelled, annotations):
         if known is None or known in splits:
             what = "is not in" if known is None else "is listed twice for"
             raise InputError(
-                f"{path}: video {name!r} {what} {annotations}; remove the "
-                "line or correct it"
+                f"{path}: video {quoted(name)} {what} {annotations}; remove "
+                "the line or correct it"
             )
         splits[known] = path.stem.removeprefix("split_")
     return splits

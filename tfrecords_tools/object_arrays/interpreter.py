@@ -34,11 +34,11 @@ class Bounded:
     """A file that never allocates more bytes than it has."""
 
     def __init__(self, file, size):
-        self._file, self._size = file, size
+        self._file, self.size = file, size
         self.tell = file.tell
 
     def read(self, count):
-        return self._file.read(min(count, self._size - self.tell()))
+        return self._file.read(min(count, self.size - self.tell()))
 
     def readline(self):
         line = self._file.readline(_MOST_LINE)
@@ -72,6 +72,7 @@ class Interpreter:
     def __init__(self, path, file):
         self._path, self._file = path, file
         self._stack, self._marks, self._memo = [], [], {}
+        self._num_objects = 0
 
     def run(self):
         """Returns the array that the pickle describes."""
@@ -177,6 +178,10 @@ class Interpreter:
             made.dtype = _checked(pickled_dtypes.dtype_of, made.code, state)
         elif type(made) is PickledArray and made.shape is None:
             _fill(made, state)
+            self._num_objects += len(made.objects or ())
+            # Each takes a byte or more, unless arrays share them.
+            if self._num_objects > 100 * self._file.size:
+                raise Refused("holds one list in many arrays")
         else:
             raise Refused("sets the attributes of an object")
         self._stack.append(made)

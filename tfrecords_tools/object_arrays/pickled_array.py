@@ -10,7 +10,7 @@ import numpy as np
 from tfwstal.errors import InputError
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(repr=False)
 class PickledArray:
     """An array inside an object array's file.
 
@@ -34,6 +34,10 @@ class PickledArray:
 
     def __str__(self):
         return f"{self.path}[{self.key}]"
+
+    def __repr__(self):
+        # Not its objects: each may be an array that holds many again.
+        return f"an array of {self.shape}"
 
     def header(self):
         """Returns shape and dtype."""

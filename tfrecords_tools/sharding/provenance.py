@@ -38,6 +38,16 @@ def describe(features_dir, source, measured, bad, digests):
             "file": source.annotations.name,
             "sha256": _digest(source.annotations),
         },
+        **(
+            {
+                "time_scales": {
+                    "file": source.table.name,
+                    "sha256": _digest(source.table),
+                }
+            }
+            if source.table
+            else {}
+        ),
         "classes_from": source.classes_from,
         "splits_from": source.splits_from,
         "counts": {

@@ -22,8 +22,8 @@ from tfwstal.data.json_fields import (
     number,
     read_section,
     segment,
-    short,
 )
+from tfwstal.errors import quoted
 
 
 def read_ground_truth(path, bad_segments="error"):
@@ -62,7 +62,7 @@ def parse_database(path, database, bad_segments="error"):
         try:
             video = _parse_video(video_id, entry)
         except Malformed as error:
-            problems.append(f"video {short(video_id)}: {error}")
+            problems.append(f"video {quoted(video_id)}: {error}")
             continue
         videos[video_id] = _without_bad(video, bad_segments == "keep", bad)
     if problems:
@@ -109,7 +109,7 @@ def parse_results(path, section, allow_reversed=False):
             if not isinstance(entries, list):
                 raise Malformed("expected a list")
         except Malformed as error:
-            problems.append(f"video {short(video_id)}: {error}")
+            problems.append(f"video {quoted(video_id)}: {error}")
             continue
         results[video_id] = []
         for i, entry in enumerate(entries):
@@ -118,7 +118,7 @@ def parse_results(path, section, allow_reversed=False):
                 results[video_id].append(detection)
             except Malformed as error:
                 problems.append(
-                    f"video {short(video_id)}: detection {i}: {error}"
+                    f"video {quoted(video_id)}: detection {i}: {error}"
                 )
     if problems:
         raise first_of(path, problems, "correct the file")

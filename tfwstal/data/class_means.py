@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfwstal.data import record
 from tfwstal.errors import InputError
 
 
@@ -21,6 +22,7 @@ class ClassMeans:
         self._num_classes, self._data_dir = len(info.classes), data_dir
         self._total = np.zeros((self._num_classes + 1, info.feature_dim))
         self._count = np.zeros(self._num_classes + 1)
+        self.names = set()  # of the videos so far
 
     def add(self, video_id, label_indices, features):
         """Adds one video.
@@ -34,12 +36,14 @@ class ClassMeans:
             InputError: if the video has no label, a label that is not one of
                 the classes, or a value that is not finite.
         """
+        name = record.name_of(video_id)
+        self.names.add(name)
         if not len(label_indices):
-            raise self._error(video_id, "no label", "training needs one")
+            raise self._error(name, "no label", "training needs one")
         for index in label_indices:
             if not 1 <= index <= self._num_classes:
                 raise self._error(
-                    video_id,
+                    name,
                     f"the class index {index}",
                     f"metadata.json lists {self._num_classes} classes",
                 )
@@ -48,7 +52,7 @@ class ClassMeans:
         # In float64 the sum of finite float32 values is always finite.
         if not np.isfinite(total).all():
             raise self._error(
-                video_id, "NaN or infinite features", "training needs numbers"
+                name, "NaN or infinite features", "training needs numbers"
             )
         rows = [0, *label_indices]
         self._total[rows] += total
@@ -61,8 +65,8 @@ class ClassMeans:
         total[absent], count[absent] = total[0], count[0]
         return (total / count[:, np.newaxis]).astype(np.float32)
 
-    def _error(self, video_id, problem, reason):
+    def _error(self, name, problem, reason):
         return InputError(
-            f"{self._data_dir}: the training video {video_id.decode()!r} has "
+            f"{self._data_dir}: the training video {name!r} has "
             f"{problem}, but {reason}; convert again"
         )

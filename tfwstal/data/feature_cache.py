@@ -151,6 +151,8 @@ def load(info, data_dir, dtype="float32", videos=None, device=None, visit=None):
                 )
                 used += length
             starts.append(len(columns["first"]))
+    if videos is None:
+        reader.check_unique(means.names, info, data_dir, "train")
     return FeatureCache(
         features,
         np.array(starts),

@@ -17,7 +17,7 @@ import tokenize
 
 import numpy as np
 
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +157,7 @@ def _read_header(path, file):
         raise _not_an_array(path, error) from None
     shape = header[0]
     if not all(type(n) is int and n >= 0 for n in shape):
-        raise _not_an_array(path, f"its shape is {shape!r:.40}")
+        raise _not_an_array(path, f"its shape is {quoted(shape)}")
     return header
 
 

@@ -2,6 +2,7 @@
 
 import pathlib
 
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError
 
 
@@ -34,6 +35,10 @@ def find(features_dir):
             "joined/VIDEO.npy or VIDEO.npy)"
         )
     names = set().union(*streams)
+    for name in sorted(names):
+        if problem := name_problem(name):
+            path = next(s[name] for s in streams if name in s)
+            raise InputError(f"{path}: the name {problem}; rename the file")
     for stream in streams:
         missing = names - stream.keys()
         if missing:

@@ -12,7 +12,7 @@ import pathlib
 
 from tfwstal.data import record
 from tfwstal.data.names import name_problem
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
 
 VERSION = "1.0.0"
 _FILES = ("dataset_info.json", "features.json", "metadata.json", "classes.txt")
@@ -206,7 +206,7 @@ def _read(folder):
             for i in range(len(lengths))
         ]
         if split["name"] in splits:
-            raise _Invalid(f"the split {split['name']!r} is listed twice")
+            raise _Invalid(f"the split {quoted(split['name'])} is listed twice")
         splits[split["name"]] = tuple(
             _checked_shard(folder, name, length, extra["shard_bytes"])
             for name, length in zip(names, lengths, strict=True)
@@ -232,14 +232,14 @@ def _check(metadata):
     for key in ("feature_dim", "frames_per_snippet"):
         if type(metadata[key]) is not int or metadata[key] < 1:
             raise _Invalid(
-                f"{key} is {_short(metadata[key])}, not a positive integer"
+                f"{key} is {quoted(metadata[key])}, not a positive integer"
             )
     fps = metadata["fps"]
     if type(fps) not in (int, float) or not 0 < fps < 1e9:
-        raise _Invalid(f"fps is {_short(fps)}, not a positive number")
+        raise _Invalid(f"fps is {quoted(fps)}, not a positive number")
     if metadata["storage_dtype"] not in ("float32", "float16"):
         raise _Invalid(
-            f"storage_dtype is {_short(metadata['storage_dtype'])}, not "
+            f"storage_dtype is {quoted(metadata['storage_dtype'])}, not "
             "float32 or float16"
         )
     classes, provenance = metadata["classes"], metadata["provenance"]
@@ -248,16 +248,16 @@ def _check(metadata):
     seen = set()
     for name in classes:
         if not isinstance(name, str) or name_problem(name):
-            raise _Invalid(f"{_short(name)} cannot be a class name")
+            raise _Invalid(f"{quoted(name)} cannot be a class name")
         if name in seen:
-            raise _Invalid(f"the class {_short(name)} is listed twice")
+            raise _Invalid(f"the class {quoted(name)} is listed twice")
         seen.add(name)
 
 
 def _length(text):
     """Parses the number of videos in a shard, which TFDS writes as text."""
     if not str(text).isdecimal() or int(text) < 1:
-        raise _Invalid(f"shardLengths has {_short(text)}, not a number above 0")
+        raise _Invalid(f"shardLengths has {quoted(text)}, not a number above 0")
     return int(text)
 
 
@@ -300,11 +300,6 @@ def _count_records(path, size):
             "the file); copy it or convert again"
         )
     return count
-
-
-def _short(value):
-    """A value for a message, at most 40 characters."""
-    return f"{value!r:.40}"
 
 
 def _write_json(path, content):

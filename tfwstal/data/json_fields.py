@@ -3,10 +3,9 @@
 import json
 import math
 import pathlib
-import reprlib
 
 from tfwstal.data.names import name_problem
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
 
 # Seconds and scores beyond this (30 years) are mistakes, and would overflow
 # the microseconds of a record.
@@ -51,7 +50,7 @@ def read_section(path, key):
 def _without_duplicates(pairs):
     """A JSON object; Python's own reader silently keeps the last duplicate."""
     if (key := duplicate_key(pairs)) is not None:
-        raise Malformed(f"the key {short(key)} is twice in one object")
+        raise Malformed(f"the key {quoted(key)} is twice in one object")
     return dict(pairs)
 
 
@@ -78,9 +77,9 @@ def get(entry, key, kind):
         raise Malformed(f"has no {key!r}")
     value = entry[key]
     if not isinstance(value, kind) or value == "":
-        raise Malformed(f"{key!r} is {short(value)}, not a {noun}")
+        raise Malformed(f"{key!r} is {quoted(value)}, not a {noun}")
     if kind is str and name_problem(value):
-        raise Malformed(f"{key!r}, {short(value)}, {name_problem(value)}")
+        raise Malformed(f"{key!r}, {quoted(value)}, {name_problem(value)}")
     return value
 
 
@@ -88,7 +87,7 @@ def segment(entry):
     """(start, end) of an entry in seconds, finite."""
     value = get(entry, "segment", list)
     if len(value) != 2:
-        raise Malformed(f"'segment' is {short(value)}, not [start, end]")
+        raise Malformed(f"'segment' is {quoted(value)}, not [start, end]")
     return tuple(number(time, "segment") for time in value)
 
 
@@ -101,18 +100,10 @@ def number(value, name):
     except (TypeError, ValueError, OverflowError):
         result = math.nan
     if not math.isfinite(result):
-        raise Malformed(f"{name!r} holds {short(value)}, not a finite number")
+        raise Malformed(f"{name!r} holds {quoted(value)}, not a finite number")
     if abs(result) > _MOST:
-        raise Malformed(f"{name!r} holds {short(value)}, beyond all reason")
+        raise Malformed(f"{name!r} holds {quoted(value)}, beyond all reason")
     return result
-
-
-def short(value):
-    """A value for a message, in 40 characters at most."""
-    # The limits of reprlib: W-TALC's lists may hold one another many times.
-    plain = isinstance(value, (str, int, float))
-    text = repr(value) if plain else reprlib.repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def first_of(path, problems, remedy):

@@ -4,6 +4,10 @@ import difflib
 
 from tfwstal.errors import InputError
 
+# Messages show names whole, and features are files called after their videos;
+# file systems allow 255 bytes.
+_LONGEST = 200
+
 
 def name_problem(name):
     """Checks the name of a video or a class.
@@ -21,6 +25,8 @@ def name_problem(name):
         return "begins or ends with a blank"
     if not name.isprintable():
         return "contains a line break or another non-printable character"
+    if len(name) > _LONGEST:
+        return f"is longer than {_LONGEST} characters"
     return ""
 
 

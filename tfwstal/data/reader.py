@@ -44,14 +44,43 @@ def videos_of_shards(paths, feature_dim, videos=None):
 
 def video_labels(info, data_dir, split):
     """The actions of each video of a split: dict id -> class indices [L]."""
-    records = tf.data.TFRecordDataset(info.shard_paths(data_dir, split))
+    paths = info.shard_paths(data_dir, split)
     with readable(data_dir):
-        return {
-            video["video_id"].decode(): video["label_indices"]
-            for video in records.map(
-                record_format.parse_labels
-            ).as_numpy_iterator()
-        }
+        found = dict(_labels_of_shards(paths))
+    check_unique(found, info, data_dir, split)
+    return found
+
+
+def _labels_of_shards(paths):
+    """Yields the id and the class indices of each video."""
+    records = tf.data.TFRecordDataset(paths).map(record_format.parse_labels)
+    for video in records.as_numpy_iterator():
+        yield record_format.name_of(video["video_id"]), video["label_indices"]
+
+
+def check_unique(names, info, data_dir, split):
+    """Refuses a split with several records of one video.
+
+    Args:
+        names: of the videos of the split, each once.
+        info: DatasetInfo.
+        data_dir: its folder.
+        split: the split.
+
+    Raises:
+        InputError: names the video and the shards.
+    """
+    if len(names) == info.num_videos(split):
+        return
+    shard_of = {}
+    for path in info.shard_paths(data_dir, split):
+        for name, _ in _labels_of_shards([path]):
+            if name in shard_of:
+                raise InputError(
+                    f"{shard_of[name]} and {path} both have a record of video "
+                    f"{name!r}; convert again from one folder"
+                )
+            shard_of[name] = path
 
 
 def ground_truth(info, data_dir, split, videos=None):
@@ -71,8 +100,8 @@ def ground_truth(info, data_dir, split, videos=None):
     if videos is not None:
         records = records.take(len(videos))  # the rest need not be read
     with readable(data_dir):
-        return {
-            video["video_id"].decode(): (
+        found = {
+            record_format.name_of(video["video_id"]): (
                 video["segments"],
                 video["label_indices"],
             )
@@ -80,6 +109,9 @@ def ground_truth(info, data_dir, split, videos=None):
                 record_format.parse_ground_truth
             ).as_numpy_iterator()
         }
+    if videos is None:
+        check_unique(found, info, data_dir, split)
+    return found
 
 
 @contextlib.contextmanager
@@ -93,11 +125,11 @@ def readable(data_dir):
         raise _damaged(data_dir, reason.split(";")[0]) from None
     except UnicodeDecodeError:  # of an id, or of TensorFlow's message
         raise _damaged(data_dir, "bytes that are not UTF-8") from None
+    except record_format.BadName as error:
+        raise _damaged(data_dir, str(error)) from None
 
 
 def _damaged(data_dir, reason):
-    # Escapes control characters, which a terminal could execute.
-    reason = "".join(c if c.isprintable() else repr(c)[1:-1] for c in reason)
     return InputError(
         f"{data_dir}: damaged record, or one that does not fit metadata.json "
         f"({reason[:80]}); copy the shards or convert again"

@@ -17,6 +17,9 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from tfwstal.data.names import name_problem
+from tfwstal.errors import quoted
+
 MEDIA_ID = "clip/media_id"
 DURATION = "clip/end/timestamp"
 LABEL_INDEX = "clip/label/index"
@@ -166,6 +169,23 @@ def parse_video(serialized, feature_dim):
         "label_indices": tf.sparse.to_dense(parsed[LABEL_INDEX]),
         "seconds_per_snippet": seconds,
     }
+
+
+class BadName(Exception):
+    """A video id that cannot be one, as the end of a sentence."""
+
+
+def name_of(video_id):
+    """The name of a video, from the bytes of a record's `video_id`.
+
+    Raises:
+        UnicodeDecodeError, BadName: if convert would not have written it.
+    """
+    name = video_id.decode()
+    problem = name_problem(name)
+    if problem:
+        raise BadName(f"the video id {quoted(name)} {problem}")
+    return name
 
 
 def _fitting(parsed, seconds, feature_dim):

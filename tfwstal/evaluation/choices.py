@@ -7,7 +7,7 @@ import numpy as np
 
 from tfwstal import files
 from tfwstal.data.annotations import VideoAnnotation
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
 from tfwstal.evaluation import average_precision, columns
 
 AMBIGUOUS = "Ambiguous"
@@ -68,7 +68,7 @@ def read_ambiguous(path):
                 raise ValueError
         except ValueError:
             raise InputError(
-                f"{path}: line {number}: {line[:60]!r} is not VIDEO START END "
+                f"{path}: line {number}: {quoted(line)} is not VIDEO START END "
                 "with times in seconds; correct the file"
             ) from None
         rows.append((video, start, end))
@@ -107,9 +107,9 @@ def select_videos(videos, options, truth):
     for number, name in files.numbered_lines(options.videos):
         if name not in videos:
             raise InputError(
-                f"{options.videos}: line {number}: video {name!r} is not in "
-                f"subset {options.subset!r} of {truth}; correct the list or "
-                "--subset"
+                f"{options.videos}: line {number}: video {quoted(name)} is "
+                f"not in subset {options.subset!r} of {truth}; correct the "
+                "list or --subset"
             )
         chosen[name] = videos[name]
     return chosen

@@ -17,7 +17,7 @@ import pathlib
 import numpy as np
 
 from tfwstal import files
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, shortened
 
 DESCRIPTION = "extraction.json"
 LABELS = "labels.csv"
@@ -188,18 +188,64 @@ def read_description(folder):
         InputError: if it is damaged.
     """
     path = pathlib.Path(folder) / DESCRIPTION
+    remedy = "extract into another folder"
+    content = load_facts(path, remedy)
+    videos = content.get("videos")
+    if not isinstance(videos, dict) or not all(
+        isinstance(each, dict) and "bytes" in each for each in videos.values()
+    ):
+        raise InputError(f"{path} is damaged (its videos); {remedy}")
+    return content
+
+
+def load_facts(path, remedy):
+    """Reads how features were made, from the file of a folder or of a run.
+
+    Args:
+        path: the JSON file.
+        remedy: what to do if it is damaged, as the end of a sentence.
+
+    Returns:
+        dict with the keys of IDENTITY at least.
+
+    Raises:
+        InputError: if the file is damaged.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for key in (*IDENTITY, "videos"):
-            content[key]
+        content = json.loads(pathlib.Path(path).read_bytes())
+        _check(content)
+        json.dumps(content, allow_nan=False)  # it is written again
         return content
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        reason = f"{type(error).__name__}: {error}"
         raise InputError(
-            f"{path} is damaged ({type(error).__name__}: {error}); extract "
-            "into another folder"
+            f"{path} is damaged ({reason:.80}); {remedy}"
         ) from None
+
+
+def _check(content):
+    """Raises an exception of several kinds for facts of no extraction."""
+    for key in ("network", "flow"):
+        if not isinstance(content[key], str):
+            raise TypeError(key)
+    for key in ("fps", "frames_per_snippet", "shorter_side", "crop_size"):
+        kinds = (int, float) if key == "fps" else (int,)
+        if type(content[key]) not in kinds or not 0 < content[key] <= 1e6:
+            raise ValueError(key)
+    weights = content["weights"]
+    if not weights or not weights.keys() <= {"rgb", "flow"}:
+        raise ValueError("weights")
+    for each in weights.values():
+        if not isinstance(each["sha256"], str):
+            raise TypeError("sha256")
 
 
 def read_facts(folder):
@@ -242,7 +288,7 @@ def difference(facts, others):
     for key in IDENTITY:
         values = _identity(facts, key), _identity(others, key)
         if values[0] != values[1]:
-            return key, *map(json.dumps, values)
+            return key, *(shortened(json.dumps(each)) for each in values)
     return None
 
 

@@ -171,7 +171,8 @@ def open_film(path):
     """
     av = import_av()
     try:
-        return av.open(str(path))
+        # Titles in other encodings than UTF-8 are of no use here.
+        return av.open(str(path), metadata_errors="replace")
     except (av.error.FFmpegError, OSError) as error:
         raise InputError(
             f"{path} cannot be opened as a film ({error.strerror}); check "

@@ -65,9 +65,10 @@ def _check_numbers(folder, kind, of_kind):
     """Refuses gaps: frames after one would be at the wrong time."""
     if not of_kind:
         return
-    missing = set(range(min(of_kind), max(of_kind) + 1)) - of_kind.keys()
-    if missing or min(of_kind) > 1:
-        first = min(missing) if missing else 1
+    first = 1 if min(of_kind) > 1 else min(of_kind)
+    while first in of_kind:
+        first += 1
+    if first <= max(of_kind):
         raise InputError(
             f"{folder}: {kind}_{first:05d} is missing before "
             f"{of_kind[max(of_kind)].name}; copy the folder again"

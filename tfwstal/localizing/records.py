@@ -44,6 +44,7 @@ def localize(run_dir, data_dir, split, settings):
     )
     with bar:
         results, _ = _localize(loaded, paths, data_dir, bar.update)
+    reader.check_unique(results, info, data_dir, split)
     return results
 
 
@@ -86,6 +87,7 @@ def localize_by_beam(run_dir, data_dir, split, settings, store, arguments):
     results = {}
     for unit in outcome.finished.values():
         results |= unit.result
+    reader.check_unique(results, info, data_dir, split)
     return results, outcome
 
 

@@ -43,9 +43,14 @@ class Localizer:
         array = feature_files.load_video(paths)
         width = self._model.feature_dim
         if array.shape[1] != width:
+            advice = (
+                "give both streams, --features=rgb.npy,flow.npy"
+                if len(paths) == 1 and 2 * array.shape[1] == width
+                else "give features of the network that it was trained on"
+            )
             raise InputError(
                 f"--features={','.join(map(str, paths))}: {array.shape[1]} "
-                f"wide, the model was trained on {width}"
+                f"wide, the model was trained on {width}; {advice}"
             )
         self._add(pathlib.Path(paths[0]).stem, array)
 

@@ -8,6 +8,8 @@ nowhere else.
 import dataclasses
 import numbers
 
+_MOST_VALUES = 10_000  # of a range
+
 
 def option(default, help, *, low=None, high=None, choices=None, count=None):
     """A field of an Options class.
@@ -218,6 +220,29 @@ def to_text(value):
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def expand_range(text):
+    """The numbers of `start:stop:step`, with the stop, as floats.
+
+    Raises:
+        ValueError: if it has another form, or not from 1 to 10,000 numbers.
+    """
+    try:
+        start, stop, step = (float(number) for number in text.split(":"))
+        steps = (stop - start) / step
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(
+            "ranges are start:stop:step, with a step that is not 0"
+        ) from None
+    if not steps >= -1e-6:  # refuses NaN too
+        raise ValueError("the range is empty; its step must lead to its stop")
+    if steps >= _MOST_VALUES:
+        raise ValueError(f"the range has over {_MOST_VALUES} values")
+    # Rounded, since 0.1 + 2 * 0.1 is not 0.3.
+    return tuple(
+        round(start + step * i, 9) for i in range(int(steps + 1e-6) + 1)
+    )
 
 
 def _problem(value, rules):

@@ -11,7 +11,6 @@ import collections
 import dataclasses
 import functools
 import hashlib
-import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -55,10 +54,11 @@ class HeldOutOutputs:
         try:
             with open(path, "rb") as file, np.load(file) as arrays:
                 return cls(**arrays)
-        except (ValueError, TypeError, EOFError, zipfile.BadZipFile):
+        # NumPy and zipfile raise errors of many classes for a damaged file.
+        except Exception as error:
             raise InputError(
                 f"{path} is damaged; delete it, and it is made again"
-            ) from None
+            ) from error
 
 
 def split_videos(labels, num_folds, seed):

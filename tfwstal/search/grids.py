@@ -3,7 +3,7 @@
 import itertools
 import random
 
-from tfwstal.method.options import to_text
+from tfwstal.method.options import expand_range, to_text
 
 # Section 4.1: "from 0.001 to 0.01 in the step of 0.001, and from 0.01 to 0.1
 # in the step of 0.01"; for beta likewise. The two scales overlap.
@@ -68,9 +68,7 @@ def parse_eta(text):
     """The thresholds of a text of `eta_choices`, as the flag --eta reads it."""
     if ":" not in text:
         return tuple(map(float, text.split(",")))
-    start, stop, step = map(float, text.split(":"))
-    count = int((stop - start) / step + 1e-6) + 1  # with the stop
-    return tuple(round(start + step * i, 9) for i in range(count))
+    return expand_range(text)
 
 
 def trial_order(space, seed, max_trials=0):

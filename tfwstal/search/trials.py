@@ -42,8 +42,7 @@ class TuneFolder:
         }
         self._trials = {}
         if self._results.is_file():
-            for trial in self._read()["trials"]:
-                self._trials[_key(trial["values"])] = trial
+            self._trials = self._read()
         elif self.path.is_dir() and any(self.path.glob("[!.]*")):
             raise InputError(
                 f"--tune_dir={self.path} is not the folder of a search (it "
@@ -59,15 +58,12 @@ class TuneFolder:
 
     def trial(self, values):
         """The trial with these values; a new one has no scores."""
-        empty = {"values": values, "folds": [], "mean": None, "sd": None}
-        return self._trials.setdefault(_key(values), empty)
+        return self._trials.setdefault(_key(values), _trial(values, []))
 
     def add_score(self, values, score):
         """Adds the score of the next fold to a trial, and saves it."""
         trial = self.trial(values)
-        folds = trial["folds"] = [*trial["folds"], score]
-        trial["mean"] = statistics.fmean(folds)
-        trial["sd"] = statistics.stdev(folds) if len(folds) > 1 else None
+        trial |= _trial(values, [*trial["folds"], score])
         self._write()
 
     def finish(self, values):
@@ -93,7 +89,7 @@ class TuneFolder:
         )
 
     def _read(self):
-        """Reads the results, if they are of the same search."""
+        """Reads the trials, if they are of the same search."""
         try:
             content = json.loads(self._results.read_text("utf-8"))
             search = content["search"]
@@ -102,7 +98,18 @@ class TuneFolder:
                 for name, value in self._search.items()
                 if search[name] != value
             ]
-        except (ValueError, KeyError, TypeError):
+            trials = {
+                _key(trial["values"]): _trial(trial["values"], trial["folds"])
+                for trial in content["trials"]
+            }
+            json.dumps(content, allow_nan=False)  # it is written again
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ):
             raise InputError(
                 f"{self._results} is damaged or was not written by tfwstal; "
                 "choose another --tune_dir"
@@ -118,7 +125,7 @@ class TuneFolder:
                 f"--tune_dir={self.path} has a search with {what}; choose "
                 "another folder, or resume with the same flags"
             )
-        return content
+        return trials
 
 
 def search(number, order, fixed, scorer, folder):
@@ -170,6 +177,18 @@ def table(trials, names):
         mean, sd = 100 * trial["mean"], 100 * trial["sd"]
         lines.append(f"{mean:7.2f} {sd:6.2f}  {values}")
     return "\n".join(lines)
+
+
+def _trial(values, folds):
+    """A trial from its scores; raises ValueError if one is not from 0 to 1."""
+    if not all(0 <= score <= 1 for score in folds):
+        raise ValueError("a score is not from 0 to 1")
+    return {
+        "values": values,
+        "folds": folds,
+        "mean": statistics.fmean(folds) if folds else None,
+        "sd": statistics.stdev(folds) if len(folds) > 1 else None,
+    }
 
 
 def _key(values):

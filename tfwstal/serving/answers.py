@@ -8,6 +8,7 @@ shapes, counts, that numbers are finite, and that segments are inside the video.
 import numpy as np
 
 from tfwstal.data.names import name_problem
+from tfwstal.errors import quoted
 
 _SEGMENTS = {
     "segments": ("floats", "BN2"),
@@ -161,4 +162,4 @@ def _check_detections(arrays, num_snippets):
     for label in set(arrays["labels"][counted]):
         problem = name_problem(label.decode())  # UnicodeError: a ValueError
         if problem:
-            raise Malformed(f"label {label.decode()[:80]!r} {problem}")
+            raise Malformed(f"label {quoted(label.decode())} {problem}")

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from tfwstal import files, keras_versions
-from tfwstal.errors import InputError, Terminated
+from tfwstal.errors import InputError, Terminated, quoted
 from tfwstal.training import run_folder
 from tfwstal.training.workers import Workers
 
@@ -219,7 +219,7 @@ def _read(path):
     except Exception as error:
         raise _damage(path, type(error).__name__) from error
     if content:
-        raise _damage(path, f"it has an array {min(content)[:80]!r}")
+        raise _damage(path, f"it has an array {quoted(min(content))}")
     if start.shape != (2,) or start.dtype.kind != "i":
         raise _damage(path, "its start is not an epoch and a step")
     if history.ndim != 1 or history.dtype != np.uint8:

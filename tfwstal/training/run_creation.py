@@ -4,7 +4,8 @@ import contextlib
 import pathlib
 import shutil
 
-from tfwstal.errors import InputError
+from tfwstal import files
+from tfwstal.errors import InputError, shortened
 from tfwstal.training import run_folder
 from tfwstal.training.run_folder import CHECKPOINT, FLAGS, MODEL
 
@@ -24,13 +25,8 @@ def can_resume(run_dir, data_dir, flags, overwrite=False):
     Raises:
         InputError: if the folder has something that must not be replaced.
     """
-    run_dir, data_dir = pathlib.Path(run_dir), pathlib.Path(data_dir)
-    resolved = data_dir.resolve()
-    if run_dir.resolve() in (resolved, *resolved.parents):
-        raise InputError(
-            f"--data_dir={data_dir} is inside --run_dir={run_dir}; "
-            "choose another folder for the run"
-        )
+    run_dir = pathlib.Path(run_dir)
+    files.check_replaced_folder("run_dir", run_dir, {"data_dir": data_dir})
     if not run_dir.exists():
         return False
     if not run_dir.is_dir():
@@ -78,8 +74,10 @@ def _difference(path, flags):
         return f"{path} is not UTF-8 text"
     for name, text in flags.items():
         if recorded.get(name) != text:
-            was = f"--{name}={recorded[name]}" if name in recorded else "unset"
-            return f"--{name}={text} was {was}"
+            was = "unset"
+            if name in recorded:
+                was = f"--{name}={shortened(recorded[name])}"
+            return f"--{name}={shortened(text)} was {was}"
     return None
 
 

@@ -1,6 +1,5 @@
 """The folder of a run: written by training, read by the other commands."""
 
-import json
 import pathlib
 import shutil
 
@@ -9,7 +8,8 @@ import numpy as np
 
 from tfwstal import files, keras_versions
 from tfwstal.data.names import name_problem
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
+from tfwstal.extraction import feature_folder
 from tfwstal.method.model import TwoStreamLocalizer
 
 MODEL = "model.keras"
@@ -98,13 +98,11 @@ def read_extraction(run_dir):
     path = pathlib.Path(run_dir) / EXTRACTION
     if not path.is_file():
         return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} is damaged ({str(error)[:80]}); remove it, and features "
-            "are only checked for their width and time scale"
-        ) from None
+    return feature_folder.load_facts(
+        path,
+        "remove it, and features are only checked for their width and time "
+        "scale",
+    )
 
 
 def save_model(model, run_dir):
@@ -168,7 +166,7 @@ def load(run_dir):
     check_finished(run_dir)
     run_dir = pathlib.Path(run_dir)
     model = _load_model(run_dir / MODEL)
-    classes = _load_classes(run_dir / CLASSES)
+    classes = load_classes(run_dir / CLASSES)
     if len(classes) != model.num_classes:
         raise InputError(
             f"{run_dir / CLASSES} has {len(classes)} names, but {MODEL} was "
@@ -203,8 +201,12 @@ def _load_model(path):
         ) from error
 
 
-def _load_classes(path):
-    """The action names in a file with one name a line."""
+def load_classes(path):
+    """Reads the action names of a file with one name a line.
+
+    Raises:
+        InputError: if a name is empty, repeated, or has control characters.
+    """
     try:
         # Some editors put a byte order mark before the first name.
         classes = path.read_text("utf-8-sig").splitlines()
@@ -218,7 +220,7 @@ def _load_classes(path):
             problem = "is listed twice"
         if problem:
             raise InputError(
-                f"{path}, line {number}: the name {name[:80]!r} {problem}; "
+                f"{path}, line {number}: the name {quoted(name)} {problem}; "
                 "restore the file"
             )
     return tuple(classes)

@@ -71,6 +71,8 @@ def read(training):
                 )
             )
             sample.add(video)
+    if training.videos is None:
+        reader.check_unique(means.names, info, training.data_dir, "train")
     return TrainingVideos(means.result(), None, sample.features)
 
 

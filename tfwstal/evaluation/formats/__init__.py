@@ -11,7 +11,7 @@ file asks for.
 import os
 
 from tfwstal.data import activitynet
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
 from tfwstal.evaluation.formats import (
     databases,
     json_files,
@@ -149,7 +149,7 @@ def _relabelled(section, change):
     changed = {}
     for video, entries in section.items():
         if not isinstance(entries, list):
-            raise Problem(f"video {video!r}: expected a list")
+            raise Problem(f"video {quoted(video)}: expected a list")
         changed[str(video)] = [
             change(entry) if isinstance(entry, dict) else entry
             for entry in entries

@@ -1,7 +1,8 @@
 """Names of classes that files number."""
 
 from tfwstal import files
-from tfwstal.errors import InputError
+from tfwstal.data.names import name_problem
+from tfwstal.errors import InputError, quoted
 from tfwstal.evaluation.formats.problem import Problem
 
 
@@ -16,9 +17,11 @@ def read_classes(path):
     """
     lines = [line for _, line in files.numbered_lines(path)]
     pairs = [line.split(maxsplit=1) for line in lines]
-    if all(len(pair) == 2 and pair[0].isdecimal() for pair in pairs):
-        numbered = [(int(number), name) for number, name in pairs]
-    else:
+    numbered = [(number_of(pair[0]), pair[-1]) for pair in pairs]
+    if any(
+        len(pair) < 2 or number is None
+        for pair, (number, _) in zip(pairs, numbered, strict=True)
+    ):
         numbered = list(enumerate(lines))
     classes = dict(numbered)
     if len(classes) != len(numbered) or not classes:
@@ -26,7 +29,24 @@ def read_classes(path):
             f"{path}: is empty or repeats a number; write one NAME per line, "
             "or NUMBER NAME"
         )
+    for name in classes.values():
+        if problem := name_problem(name):
+            raise InputError(
+                f"{path}: class {quoted(name)} {problem}; correct the line"
+            )
     return classes
+
+
+def number_of(label):
+    """The whole number that a label is, as a number or as digits, or None."""
+    try:
+        if isinstance(label, str):
+            return int(label) if label.isdecimal() else None
+        if isinstance(label, (int, float)) and label == int(label):
+            return int(label)
+    except (ValueError, OverflowError):  # NaN, infinity, thousands of digits
+        pass
+    return None
 
 
 def name_of(label, classes):
@@ -39,18 +59,14 @@ def name_of(label, classes):
     Raises:
         Problem: for a number that has no name.
     """
-    number = None
-    if isinstance(label, (int, float)) and label == int(label):
-        number = int(label)
-    elif isinstance(label, str) and label.isdecimal():
-        number = int(label)
+    number = number_of(label)
     if number is None or (classes is None and isinstance(label, str)):
         return label
     if classes is None:
         raise Problem(
-            f"its classes are numbers, such as {label}; name them with "
+            f"its classes are numbers, such as {quoted(label)}; name them with "
             "--classes, a file of one NAME or NUMBER NAME per line"
         )
     if number not in classes:
-        raise Problem(f"class {label} is not in --classes")
+        raise Problem(f"class {quoted(label)} is not in --classes")
     return classes[number]

@@ -4,12 +4,11 @@ Each function returns a dict video id -> {"subset", "annotations"}, as in the
 "database" of ActivityNet JSON and for `activitynet.parse_database`.
 """
 
-import csv
-import io
 import pathlib
 import re
 
-from tfwstal.errors import InputError
+from tfwstal import files
+from tfwstal.errors import InputError, quoted
 from tfwstal.evaluation.formats import class_names, pickles, texts
 from tfwstal.evaluation.formats.problem import Problem
 
@@ -33,15 +32,13 @@ def thumos_database(folder):
         if not match:
             continue
         label, subset = match[1], _SUBSETS[match[2]]
-        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-            if not line.strip():
-                continue
+        for number, line in files.numbered_lines(path):
             parts = line.split()
             try:
                 video, start, end = parts[0], float(parts[1]), float(parts[2])
             except (ValueError, IndexError):
                 raise InputError(
-                    f"{path}: line {number}: {line[:60]!r} is not VIDEO START "
+                    f"{path}: line {number}: {quoted(line)} is not VIDEO START "
                     "END; correct the file"
                 ) from None
             _annotate(database, video, subset, label, start, end)
@@ -66,13 +63,14 @@ def csv_database(path, subset, classes):
             no two times.
     """
     try:
-        text = pathlib.Path(path).read_text("utf-8-sig")
-    except (OSError, UnicodeError) as error:
+        rows = texts.table(pathlib.Path(path).read_bytes())
+    except OSError as error:
         raise InputError(
-            f"{path}: cannot be read ({error}); check the path"
+            f"{path}: cannot be read ({error.strerror}); check the path"
         ) from None
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    heads = rows[0] if rows else []
+    except Problem as error:
+        raise InputError(f"{path}: {error}; correct the file") from None
+    heads = rows[0][1] if rows else []
     places = texts.columns_of(heads)
     missing = [name for name in _NEEDED if name not in places]
     if missing:
@@ -82,9 +80,7 @@ def csv_database(path, subset, classes):
         )
     of_subset = heads.index("subset") if "subset" in heads else None
     database = {}
-    for number, row in enumerate(rows[1:], 2):
-        if not any(row):
-            continue
+    for number, row in rows[1:]:
         try:
             video, start, end, label = (
                 row[places[name]].strip() for name in _NEEDED
@@ -96,8 +92,8 @@ def csv_database(path, subset, classes):
                 f"{path}: line {number}: has no two times in seconds; correct "
                 "the file"
             ) from None
-        if classes and label.isdecimal():
-            label = classes.get(int(label), label)
+        if classes:
+            label = classes.get(class_names.number_of(label), label)
         _annotate(database, video, name, label, start, end)
     return database
 

@@ -3,6 +3,7 @@
 import json
 
 from tfwstal.data.json_fields import duplicate_key
+from tfwstal.errors import quoted
 from tfwstal.evaluation.formats.problem import Problem
 
 
@@ -29,7 +30,7 @@ def read(content):
     if any(not isinstance(entries, list) for entries in found.values()):
         name = next(k for k, v in found.items() if not isinstance(v, list))
         raise Problem(
-            f"has no object 'results', and {name!r} is not a video's list"
+            f"has no object 'results', and {quoted(name)} is not a video's list"
         )
     return found
 
@@ -37,5 +38,5 @@ def read(content):
 def _without_duplicates(pairs):
     """A JSON object; Python's own reader silently keeps the last of equals."""
     if (key := duplicate_key(pairs)) is not None:
-        raise Problem(f"{key!r} occurs twice in one object; remove one")
+        raise Problem(f"{quoted(key)} occurs twice in one object; remove one")
     return dict(pairs)

@@ -1,17 +1,11 @@
 """Detections in pickles, read without executing what they ask for.
 
-A pickle is a program that may call any function. Here each name that it uses
-must be one of NumPy's or pandas's for arrays and tables, and stands for a
-record of the call, which is read afterwards; nothing of NumPy or pandas is
-called by the pickle.
-
 ActionFormer (libs/utils/train_utils.py) writes a dict of columns: "video-id",
 "t-start", "t-end", "label", "score". A pandas table has such columns too, and
 a dict of videos is read as its JSON form. A list of tables holds one class
 each, as AutoLoc writes them.
 """
 
-import io
 import itertools
 import math
 import pickle
@@ -20,56 +14,10 @@ import struct
 import numpy as np
 
 from tfwstal.data import pickled_dtypes
-from tfwstal.evaluation.formats import texts
+from tfwstal.errors import quoted
+from tfwstal.evaluation.formats import pickle_calls, texts
+from tfwstal.evaluation.formats.pickle_calls import Call
 from tfwstal.evaluation.formats.problem import Problem
-
-
-class _Call:
-    """What a pickle wants to make: name, arguments and state."""
-
-    name = ""
-    state = None
-
-    def __new__(cls, *arguments, **_):
-        call = super().__new__(cls)
-        call.arguments = arguments
-        return call
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-_NAMES = {
-    "numpy": ("ndarray", "dtype"),
-    "numpy.core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.multiarray": ("_reconstruct", "scalar"),
-    "numpy.core.numeric": ("_frombuffer",),
-    "numpy._core.numeric": ("_frombuffer",),
-    "pandas.core.frame": ("DataFrame",),
-    "pandas.core.internals": ("BlockManager",),
-    "pandas.core.internals.managers": ("BlockManager",),
-    "pandas._libs.internals": ("_unpickle_block",),
-    "pandas.core.indexes.base": ("_new_Index", "Index"),
-    "pandas.core.indexes.range": ("RangeIndex",),
-    "pandas.core.indexes.numeric": ("Int64Index",),
-    "builtins": ("slice",),
-    "__builtin__": ("slice",),
-    "_codecs": ("encode",),
-}
-_CALLS = {
-    name: type(name, (_Call,), {"name": name})
-    for name in {name for names in _NAMES.values() for name in names}
-}
-
-
-class _Reader(pickle.Unpickler):
-    def find_class(self, module, name):
-        if name not in _NAMES.get(module, ()):
-            raise Problem(
-                f"its pickle names {module}.{name}"[:120]
-                + ", which is not loaded; only arrays, tables and text are"
-            )
-        return _CALLS[name]
 
 
 def read(content):
@@ -113,8 +61,7 @@ def read_rows(content, names):
 def _load(content):
     """The lists, dicts, text and numbers of a pickle."""
     try:
-        # Python 2's text stays bytes, since its arrays are text too.
-        return _plain(_Reader(io.BytesIO(content), encoding="bytes").load())
+        return _plain(pickle_calls.load(content))
     except Problem:
         raise
     except (
@@ -145,7 +92,9 @@ def _plain(value):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
-    if not isinstance(value, _Call):
+    if not isinstance(value, Call):
+        if isinstance(value, int) and value.bit_length() > 64:
+            raise Problem(f"its pickle holds {quoted(value)}")
         return value
     if value.name == "DataFrame":
         return _table(value)
@@ -159,11 +108,13 @@ def _plain(value):
 
 def _raw(value):
     """Bytes of an array, however the pickle has them."""
-    if isinstance(value, _Call) and value.name == "encode":
+    if isinstance(value, Call) and value.name == "encode":
         value = value.arguments[0].encode("latin-1")
     if isinstance(value, str):
         value = value.encode("latin-1")
-    return bytes(value)
+    if not isinstance(value, (bytes, bytearray)):
+        raise Problem("its pickle holds an array without its values")
+    return value
 
 
 def _dtype(call):
@@ -188,7 +139,7 @@ def _array(call):
             raise Problem("its pickle holds a damaged array")
         flat = np.empty(len(values), object)
         flat[:] = [
-            _plain(v) if isinstance(v, (_Call, bytes)) else v for v in values
+            _plain(v) if isinstance(v, (Call, bytes)) else v for v in values
         ]
     else:
         flat = np.frombuffer(_raw(values), dtype)

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 
+from tfwstal.errors import quoted
 from tfwstal.evaluation.formats.problem import Problem
 
 # Names that files give to a column, without case, "-" and "_".
@@ -21,7 +22,7 @@ def columns_of(heads):
     """Finds the columns of a table by their names.
 
     Args:
-        heads: the names in order; bytes or text.
+        heads: the names in order; what is neither text nor bytes is none.
 
     Returns:
         dict from "video", "start", "end", "label", "score" to a place in
@@ -29,7 +30,10 @@ def columns_of(heads):
     """
     found = {}
     for place, head in enumerate(heads):
-        head = head.decode("latin-1") if isinstance(head, bytes) else str(head)
+        if isinstance(head, bytes):
+            head = head.decode("latin-1")
+        if not isinstance(head, str):
+            continue
         plain = re.sub(r"[-_\s]", "", head).casefold()
         for name, others in NAMES.items():
             if plain in others:
@@ -55,6 +59,9 @@ def rows_of_columns(columns, names, label=None):
         raise Problem("holds neither columns nor videos")
     places, keys = columns_of(columns), list(columns)
     lists = {name: columns[keys[place]] for name, place in places.items()}
+    for name, values in lists.items():
+        if not isinstance(values, list):
+            raise Problem(f"the column {name} of its table is not a list")
     if label is not None and "video" in lists:
         lists.setdefault("label", [label] * len(lists["video"]))
     missing = ", ".join(name for name in names if name not in lists)
@@ -95,7 +102,7 @@ def read_thumos(content):
             continue
         if len(parts) != 5:
             raise Problem(
-                f"line {number}: {line[:60]!r} is not VIDEO START END CLASS "
+                f"line {number}: {quoted(line)} is not VIDEO START END CLASS "
                 "SCORE"
             )
         rows.append(_row(number, *parts))
@@ -107,8 +114,7 @@ def read_csv(content):
 
     Args, returns and raises: as for `read_thumos`.
     """
-    rows = list(csv.reader(io.StringIO(_text(content), newline="")))
-    rows = [(n, row) for n, row in enumerate(rows, 1) if any(row)]
+    rows = table(content)
     places = columns_of(rows[0][1]) if rows else {}
     if len(places) == len(NAMES):
         rows = rows[1:]
@@ -126,6 +132,19 @@ def read_csv(content):
     return by_video(found)
 
 
+def table(content):
+    """The rows of CSV that are not empty, as (line, list of cells).
+
+    Raises:
+        Problem: if it is not CSV in UTF-8.
+    """
+    reader = csv.reader(io.StringIO(_text(content), newline=""))
+    try:
+        return [(reader.line_num, row) for row in reader if any(row)]
+    except csv.Error as error:
+        raise Problem(f"line {reader.line_num}: {error}") from None
+
+
 def _row(number, video, start, end, label, score):
     numbers = []
     for text in (start, end, score):
@@ -133,7 +152,7 @@ def _row(number, video, start, end, label, score):
             numbers.append(float(text))
         except ValueError:
             raise Problem(
-                f"line {number}: {text[:40]!r} is not a number"
+                f"line {number}: {quoted(text)} is not a number"
             ) from None
     start, end, score = numbers
     if video.endswith(_VIDEO_SUFFIXES):
