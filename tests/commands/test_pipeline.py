@@ -48,11 +48,12 @@ def demo(tmp_path_factory):
     for name, flags in {
         "untrained": ["--epochs=0"],
         "trained": [],
-        # A hundred times the rate. What becomes of the classes then is chance,
-        # so that the attention alone decides what is found.
+        # A hundred times the rate, with which the residual block's foreground
+        # attention dies. What becomes of the classes then is chance, so that
+        # the attention alone decides what is found.
         "collapsed": [
-            *("--epochs=5", "--learning_rate=0.1"),
-            "--threshold_on=attention",
+            *("--epochs=5", "--learning_rate=0.1", "--residual"),
+            *("--threshold_on=attention", "--eta=0.1:0.9:0.025"),
         ],
     }.items():
         with (
@@ -142,10 +143,11 @@ def test_evaluation_during_training_is_the_evaluate_command(demo):
         )
     )
     localize.main(
-        Config(
-            run_dir=str(folder / "watched"),
-            data_dir=str(folder / "records"),
-            detections=str(folder / "watched.json"),
+        demo_config(
+            "localize",
+            f"--run_dir={folder / 'watched'}",
+            f"--data_dir={folder / 'records'}",
+            f"--detections={folder / 'watched.json'}",
         )
     )
     result, _ = evaluate.evaluate_files(

@@ -165,7 +165,7 @@ BAD = {
     ),
     "escape sequence": (
         with_value("labels", [["a", "\x1b[2J", ""], ["a", "", ""]]),
-        r"label '\\x1b\[2J' holds",
+        r"label '\\x1b\[2J' contains",
     ),
     "bad text": (
         with_value("labels", [["a", {"b64": "//8="}, ""], ["a", "", ""]]),

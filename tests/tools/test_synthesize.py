@@ -847,7 +847,7 @@ def test_unwritable_place(tmp_path):
 )
 def test_leaves_nothing_behind(tmp_path, monkeypatch, error, expected):
     before = make_set(tmp_path / "raw")
-    save, saved = np.save, []
+    save, saved = synthesize._save, []
 
     def fail_at_third(path, array):
         saved.append(path)
@@ -855,7 +855,7 @@ def test_leaves_nothing_behind(tmp_path, monkeypatch, error, expected):
             raise error
         save(path, array)
 
-    monkeypatch.setattr(np, "save", fail_at_third)
+    monkeypatch.setattr(synthesize, "_save", fail_at_third)
     with pytest.raises(expected):
         make_set(tmp_path / "raw", seed=1, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["raw"]

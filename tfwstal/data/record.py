@@ -112,7 +112,7 @@ def encode(record):
         tf.train.Features(feature=part).SerializeToString(deterministic=True)
         for part in ({DTYPE: feature.pop(DTYPE)}, feature)
     )
-    values = memoryview(features).cast("B")
+    values = features.reshape(-1).view(np.uint8).data
     value = _head(1, len(values))
     values_list = _head(1, len(value) + len(values)) + value
     entry = _head(1, len(FEATURES)) + FEATURES.encode()
