@@ -60,7 +60,8 @@ def train(run):
         run: Run.
 
     Returns:
-        list of sentences, one for each sign that the training has collapsed.
+        list of sentences, one for each sign that the training has collapsed
+        and for a full disk.
 
     Raises:
         InputError: if the folder cannot be used, a record is damaged, the
@@ -87,11 +88,15 @@ def train(run):
             info.provenance.get("extraction"), run.run_dir
         )
         writers = _writers(run, model, videos.sample, evaluation)
-        _fit(run, model, videos.cache, writers)
+        space = callbacks.LogSpace(run.run_dir)
+        _fit(run, model, videos.cache, [*writers, space])
         run_folder.save_model(model, run.run_dir)
     if not training.options.epochs:
         return []
-    return _signs_of_collapse(run, model, videos.sample)
+    return [
+        *_signs_of_collapse(run, model, videos.sample),
+        *space.warnings(),
+    ]
 
 
 def _fit(run, model, cache, writers=()):
