@@ -1,6 +1,7 @@
 """Parses a command line into a Config, and reports errors in one line."""
 
 import dataclasses
+import difflib
 import os
 import pathlib
 import sys
@@ -10,7 +11,13 @@ from absl import app, flags, logging
 
 from tfwstal import quiet_start
 from tfwstal.config import RETIRED, Config, commands_of
-from tfwstal.errors import InputError, Terminated, one_line, quoted
+from tfwstal.errors import (
+    InputError,
+    Terminated,
+    one_line,
+    quoted,
+    shortened,
+)
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.method.options import expand_range, to_text
 
@@ -96,7 +103,7 @@ def parse(argv, command, flag_values=None):
         _define_flags(command, flag_values)
     argv, engine_arguments = _split(argv)
     argv = _with_recipes(argv)
-    _parse_all(flag_values, argv)
+    _parse_all(flag_values, argv, command)
     run_dir = flag_values["run_dir"].value
     recorded = pathlib.Path(run_dir) / "flags.flags"
     if (
@@ -112,7 +119,7 @@ def parse(argv, command, flag_values=None):
                 f"--{field.name}={to_text(field.default)}"
                 for field in dataclasses.fields(EvaluationOptions)
             ]
-        _parse_all(flag_values, [argv[0], *defaults, *argv[1:]])
+        _parse_all(flag_values, [argv[0], *defaults, *argv[1:]], command)
     values = {
         field.name: flag_values[field.name].value
         for field in dataclasses.fields(Config)
@@ -148,7 +155,7 @@ def _split(argv):
     return argv[:end], tuple(argv[end + 1 :])
 
 
-def _parse_all(flag_values, argv):
+def _parse_all(flag_values, argv, command):
     try:
         rest = flag_values(argv)
     except flags.UnrecognizedFlagError as error:
@@ -157,7 +164,18 @@ def _parse_all(flag_values, argv):
                 f"--{error.flagname} no longer exists: "
                 f"{RETIRED[error.flagname]}; remove the flag"
             ) from None
-        raise
+        # absl proposes the flags of other commands too.
+        own = [
+            field.name
+            for field in dataclasses.fields(Config)
+            if command in commands_of(field)
+        ]
+        near = difflib.get_close_matches(error.flagname, own, n=2)
+        proposals = " or ".join(f"--{name}" for name in near)
+        raise flags.Error(
+            f"unknown flag --{shortened(error.flagname)}; "
+            + (f"did you mean {proposals}?" if near else "see --help")
+        ) from None
     # Of absl: ValueError for --nooverwrite=1, RecursionError for the name of
     # an unknown flag that has thousands of characters.
     except (flags.Error, ValueError, RecursionError) as error:
@@ -200,8 +218,24 @@ def _with_recipes(argv):
                     if shipped.is_file():
                         argument = f"--flagfile={shipped}"
                         break
+                else:
+                    raise InputError(
+                        f"{argument} does not exist; the recipes are "
+                        f"{', '.join(_recipes())}"
+                    )
         found.append(argument)
     return found
+
+
+def _recipes():
+    """The names of the shipped recipes, as for --flagfile."""
+    return sorted(
+        {
+            f"configs/{path.name}"
+            for folder in _RECIPE_FOLDERS
+            for path in folder.glob("*.flags")
+        }
+    )
 
 
 def _define_flags(command, flag_values):

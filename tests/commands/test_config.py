@@ -48,7 +48,13 @@ def test_recipes_are_found_from_any_folder(tmp_path, monkeypatch):
         (["--eta="], "--eta=: is empty"),
         (["--sigma=8,2"], "--sigma=8,2: 3 values are needed"),
         (["--branches=attention"], "set --lambda_smt=0 --lambda_gui=0"),
-        (["--learningrate=1"], "Unknown command line flag 'learningrate'"),
+        (["--learningrate=1"], "did you mean --learning_rate?"),
+        (["--feature_dim_=1"], "unknown flag --feature_dim_; see --help"),
+        (
+            ["--flagfile=configs/thumos41.flags"],
+            "configs/thumos41.flags does not exist; the recipes are "
+            "configs/acmnet_style.flags, configs/activitynet13.flags, ",
+        ),
         (["stray"], "unexpected argument 'stray'"),
         (["--flagfile=none.flags"], "none.flags"),
         (["--seed=5000000000"], "must be at most"),

@@ -389,6 +389,7 @@ BAD_CSV = {
     "line break": ('video_id,labels\na,"X\nY"', "label 'X.nY' contains a line"),
     "tiny fps": ("video_id,labels,fps\na,X,1e-60", "fps is '1e-60'"),
     "no rows": ("video_id,labels\n", "has no video"),
+    "semicolons": ("video_id;labels\na;X", "with commas .*, not semicolons"),
 }
 
 
@@ -397,6 +398,21 @@ def test_bad_csv(tmp_path, text, message):
     save(tmp_path / "a.npy", [[0.0]])
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(InputError, match=message):
+        discover(tmp_path)
+
+
+def test_a_table_in_another_encoding(tmp_path):
+    save(tmp_path / "a.npy", [[0.0]])
+    table = "video_id,labels\na,Caf\xe9".encode("latin-1")
+    (tmp_path / "labels.csv").write_bytes(table)
+    with pytest.raises(InputError, match="is not UTF-8 text; save it again"):
+        discover(tmp_path)
+
+
+def test_features_of_pytorch(tmp_path):
+    (tmp_path / "a.pt").write_bytes(b"PK")
+    (tmp_path / "labels.csv").write_text("video_id,labels\na,X")
+    with pytest.raises(InputError, match="a.pt is PyTorch's format"):
         discover(tmp_path)
 
 

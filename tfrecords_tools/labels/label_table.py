@@ -43,7 +43,11 @@ def read(path):
                         f"{video.video_id!r} already has a row; remove one"
                     )
                 videos[video.video_id] = video
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise InputError(
+            f"{path} is not UTF-8 text; save it again with that encoding"
+        ) from None
+    except (OSError, csv.Error) as error:
         raise InputError(f"{path} cannot be read ({error})") from None
     if not videos:
         raise InputError(f"{path} has no videos; add a row for each video")
@@ -53,9 +57,11 @@ def read(path):
 def _check_columns(path, columns):
     for name in _COLUMNS[:2]:
         if name not in columns:
+            semicolons = any(";" in column for column in columns)
             raise InputError(
                 f"{path} has no column {name!r}; its first line must be "
                 f"{','.join(_COLUMNS)} (the last three are optional)"
+                + (", with commas between, not semicolons" * semicolons)
             )
     for name in columns:
         # With a misspelled fps the flag would silently apply.

@@ -26,6 +26,7 @@ like those of ActivityNet. This package does not load features.
 
 import collections
 import dataclasses
+import itertools
 import pathlib
 
 from tfrecords_tools import labels
@@ -212,9 +213,14 @@ def _find_layout(root, config):
     expected = "; ".join(
         f"{name}: {' '.join(_READERS[name].__doc__.split())}" for name in known
     )
+    foreign = next(itertools.chain(root.rglob("*.pt"), root.rglob("*.pth")), "")
     raise InputError(
         f"{root} has no features where --layout={layout} looks for them "
-        f"({expected})"
+        + (
+            f"({foreign} is PyTorch's format; save arrays with numpy.save)"
+            if foreign
+            else f"({expected})"
+        )
     )
 
 
