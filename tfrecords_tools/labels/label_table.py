@@ -11,7 +11,7 @@ import csv
 
 from tfrecords_tools.labels.source_video import SourceVideo, unique
 from tfwstal.data.names import name_problem
-from tfwstal.errors import InputError
+from tfwstal.errors import InputError, quoted
 
 _COLUMNS = ("video_id", "labels", "fps", "frames_per_snippet", "split")
 
@@ -67,8 +67,8 @@ def _check_columns(path, columns):
         # With a misspelled fps the flag would silently apply.
         if name not in _COLUMNS or columns.count(name) > 1:
             raise InputError(
-                f"{path}: column {name!r} is unknown or repeated; the columns "
-                f"are {', '.join(_COLUMNS)}"
+                f"{path}: column {quoted(name)} is unknown or repeated; the "
+                f"columns are {', '.join(_COLUMNS)}"
             )
 
 
@@ -85,7 +85,7 @@ def _parse_row(where, row):
         problem = name_problem(name)
         if problem:
             what = "video_id" if name == row["video_id"] else "label"
-            raise InputError(f"{where}: the {what} {name[:40]!r} {problem}")
+            raise InputError(f"{where}: the {what} {quoted(name)} {problem}")
     return SourceVideo(
         video_id=row["video_id"],
         labels=unique(labels),
@@ -108,6 +108,7 @@ def _positive(where, row, name, kind):
     if not (1e-3 if kind is float else 1) <= value <= 1e6:
         noun = "whole number" if kind is int else "number"
         raise InputError(
-            f"{where}: {name} is {text!r}, not a positive {noun} up to 1e6"
+            f"{where}: {name} is {quoted(text)}, not a positive "
+            f"{noun} up to 1e6"
         )
     return value

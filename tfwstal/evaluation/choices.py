@@ -7,6 +7,7 @@ import numpy as np
 
 from tfwstal import files
 from tfwstal.data.annotations import VideoAnnotation
+from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError, quoted
 from tfwstal.evaluation import average_precision, columns
 
@@ -71,6 +72,11 @@ def read_ambiguous(path):
                 f"{path}: line {number}: {quoted(line)} is not VIDEO START END "
                 "with times in seconds; correct the file"
             ) from None
+        if problem := name_problem(video):
+            raise InputError(
+                f"{path}: line {number}: the name of video {quoted(video)} "
+                f"{problem}; correct the file"
+            )
         rows.append((video, start, end))
     return rows
 
