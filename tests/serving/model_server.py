@@ -12,6 +12,7 @@ import contextlib
 import http.server
 import pathlib
 import ssl
+import sys
 import threading
 import time
 
@@ -29,6 +30,14 @@ from tensorflow_serving.apis import (
 from tests.serving.model_server_rest import Handler, Refused
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class _QuietServer(http.server.ThreadingHTTPServer):
+    """Prints nothing about clients that refuse its certificate."""
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ssl.SSLError):
+            super().handle_error(request, client_address)
 
 
 class SavedModel:
@@ -125,7 +134,7 @@ class ModelServer:
         else:
             port = self._grpc.add_insecure_port("127.0.0.1:0")
         self.grpc_address = f"127.0.0.1:{port}"
-        self._http = http.server.ThreadingHTTPServer(
+        self._http = _QuietServer(
             ("127.0.0.1", 0),
             type("Handler", (Handler,), {"server_core": self}),
         )
