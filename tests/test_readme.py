@@ -29,15 +29,9 @@ OTHERS = {
     *("port", "direct_running_mode", "direct_num_workers", "flink_master"),
     *("environment_type", "environment_config", "project", "region"),
     *("temp_location", "sdk_container_image"),
-    *(
-        "rows",
-        "seeds",
-        "table",
-        "torch_python",
-        "acmnet",
-        "no-deps",
-        "saveonly",
-    ),
+    # Of benchmarks.ablation and benchmarks.study.
+    *("rows", "seeds", "sets", "stage", "table", "work_dir"),
+    *("torch_python", "acmnet", "no-deps", "saveonly"),
 }
 
 
