@@ -20,8 +20,9 @@ import tempfile
 import time
 
 from benchmarks import conversion
+from tests.engine.cluster import Cluster, wait_for
 
-_SECONDS = 1800  # after which everything ends
+_SECONDS = 600  # after which a run is given up
 
 
 def main():
@@ -34,38 +35,35 @@ def main():
         seconds = {}
         for _ in range(sizes.rounds):
             for shards in sizes.shards:
-                for way, flags in _ways(root):
+                for way, flags, workers in _ways():
                     found = seconds.setdefault((way, shards), [])
-                    found.append(_convert(root, shards, way, flags))
+                    found.append(_convert(root, shards, flags, workers))
     few, many = sizes.shards
     print(f"| | {few} shards | {many} shards | a shard |")
     print("|---|---|---|---|")
-    for way, _ in _ways(root):
+    for way, _, _ in _ways():
         first, last = (statistics.median(seconds[way, n]) for n in (few, many))
         cost = 1000 * (last - first) / (many - few)
         print(f"| {way} | {first:.1f} s | {last:.1f} s | {cost:.0f} ms |")
 
 
-def _ways(root):
-    """Names of the ways to convert, and their flags."""
-    dask = (
-        "--runner=DaskRunner",
-        f"--dask_scheduler_file={root / 'scheduler.json'}",
-        "--dask_npartitions=8",
-    )
+def _ways():
+    """Names of the ways to convert, their flags, and their Dask workers."""
+    beam = ("--engine=beam", "--")
     return (
-        ("local, one thread", ("--num_workers=1",)),
-        ("local, two threads", ("--num_workers=2",)),
-        ("Beam, one process", ("--engine=beam", "--", "--runner=DirectRunner")),
-        ("Dask, one worker", ("--engine=beam", "--", *dask)),
-        ("Dask, two workers", ("--engine=beam", "--", *dask)),
+        ("local, one thread", ("--num_workers=1",), 0),
+        ("local, two threads", ("--num_workers=2",), 0),
+        ("Beam, one process", (*beam, "--runner=DirectRunner"), 0),
+        ("Dask, one worker", beam, 1),
+        ("Dask, two workers", beam, 2),
     )
 
 
-def _convert(root, shards, way, flags):
+def _convert(root, shards, flags, workers):
     """Seconds of the command; the workers are there before it starts."""
-    workers = {"Dask, one worker": 1, "Dask, two workers": 2}.get(way, 0)
-    with _cluster(root, workers) if workers else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        if workers:
+            flags = (*flags, *stack.enter_context(_cluster(root, workers)))
         begin = time.perf_counter()
         subprocess.run(
             [sys.executable, "-m", "tfrecords_tools.convert"]
@@ -83,41 +81,26 @@ def _convert(root, shards, way, flags):
 
 @contextlib.contextmanager
 def _cluster(root, workers):
-    """Dask's scheduler and workers; warm, since a run was done before."""
+    """Dask's scheduler and workers; gives Beam's flags to use them.
+
+    The workers have imported what a run needs: they do that once in their
+    life.
+    """
+    from distributed import Client
+
     file = root / "scheduler.json"
-    start = ["timeout", str(_SECONDS), sys.executable, "-m"]
-    scheduler = [*start, "distributed.cli.dask_scheduler", "--host=127.0.0.1"]
-    worker = [*start, "distributed.cli.dask_worker", "--nthreads=1"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with contextlib.ExitStack() as stack:
-
-        def run(command, *flags):
-            process = subprocess.Popen(
-                [
-                    *command,
-                    f"--scheduler-file={file}",
-                    "--no-dashboard",
-                    *flags,
-                ],
-                cwd=root,
-                **quiet,
-            )
-            stack.callback(process.wait, 60)
-            stack.callback(process.terminate)
-
-        run(scheduler, "--port=0")
-        while not file.exists():
-            time.sleep(0.1)
-        for number in range(workers):
-            run(worker, "--no-nanny", f"--local-directory={root / str(number)}")
-        from distributed import Client
-
+    cluster = Cluster(root)
+    try:
+        for _ in range(workers):
+            cluster.add_worker()
+        wait_for(file.exists)
         with Client(scheduler_file=str(file), timeout=120) as client:
             client.wait_for_workers(workers, timeout=120)
-            # What a worker imports once in its life, not in each run.
             client.run(__import__, "tfrecords_tools.sharding.units")
-        yield
-    file.unlink(missing_ok=True)
+        yield cluster.arguments(npartitions=8)
+    finally:
+        cluster.stop()
+        file.unlink(missing_ok=True)
 
 
 def _arguments():
@@ -130,8 +113,8 @@ def _arguments():
     parser.add_argument("--features", type=int, default=2048)
     parser.add_argument("--shards", type=int, nargs=2, default=[8, 64])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--layout", choices=("folders",), default="folders")
     parser.add_argument("--folder", help="where to write; default: /tmp")
+    parser.set_defaults(layout="folders")  # of conversion.write_features
     return parser.parse_args()
 
 

@@ -4,6 +4,15 @@ import reprlib
 
 _MOST_QUOTED = 80  # characters of an input in a message
 
+# What code that expects other content raises at a file's JSON.
+UNEXPECTED_JSON = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+
 
 def one_line(message):
     """A message as one line of characters that print.

@@ -12,7 +12,7 @@ import pathlib
 
 from tfwstal.data import record
 from tfwstal.data.names import name_problem
-from tfwstal.errors import InputError, quoted
+from tfwstal.errors import UNEXPECTED_JSON, InputError, quoted
 
 VERSION = "1.0.0"
 _FILES = ("dataset_info.json", "features.json", "metadata.json", "classes.txt")
@@ -176,13 +176,7 @@ def read(data_dir):
         raise InputError(
             f"{folder}: damaged description ({error}); convert again"
         ) from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except UNEXPECTED_JSON as error:
         raise InputError(
             f"{folder}: damaged description ({type(error).__name__}: "
             f"{str(error)[:80]}); convert again"

@@ -17,7 +17,7 @@ import pathlib
 import numpy as np
 
 from tfwstal import files
-from tfwstal.errors import InputError, shortened
+from tfwstal.errors import UNEXPECTED_JSON, InputError, shortened
 
 DESCRIPTION = "extraction.json"
 LABELS = "labels.csv"
@@ -218,13 +218,7 @@ def load_facts(path, remedy):
         return content
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror})") from None
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except UNEXPECTED_JSON as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(
             f"{path} is damaged ({reason:.80}); {remedy}"

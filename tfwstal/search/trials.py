@@ -12,7 +12,7 @@ import statistics
 import tqdm
 
 from tfwstal import files
-from tfwstal.errors import InputError
+from tfwstal.errors import UNEXPECTED_JSON, InputError
 
 RESULTS = "results.json"
 BEST = "best.flags"
@@ -103,13 +103,7 @@ class TuneFolder:
                 for trial in content["trials"]
             }
             json.dumps(content, allow_nan=False)  # it is written again
-        except (
-            ValueError,
-            KeyError,
-            TypeError,
-            AttributeError,
-            RecursionError,
-        ):
+        except UNEXPECTED_JSON:
             raise InputError(
                 f"{self._results} is damaged or was not written by tfwstal; "
                 "choose another --tune_dir"
