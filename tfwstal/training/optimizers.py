@@ -34,33 +34,6 @@ ADDONS = {
 WRAPPERS = ("Lookahead", "MovingAverage", "SWA")
 
 
-@keras.saving.register_keras_serializable(package="tfwstal")
-class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises linearly and then stays constant.
-
-    Adam's first steps move every weight by about the learning rate, even if
-    its gradient is small or noisy.
-
-    Args:
-        learning_rate: the final rate.
-        steps: steps until it is reached, one or more.
-    """
-
-    def __init__(self, learning_rate, steps):
-        super().__init__()
-        self.learning_rate = learning_rate
-        self.steps = steps
-
-    def __call__(self, step):
-        """The rate of a step, counted from 0."""
-        done = (tf.cast(step, tf.float32) + 1.0) / self.steps
-        return self.learning_rate * tf.minimum(done, 1.0)
-
-    def get_config(self):
-        """Constructor arguments."""
-        return {"learning_rate": self.learning_rate, "steps": self.steps}
-
-
 def make_optimizer(
     name,
     learning_rate,
@@ -88,8 +61,12 @@ def make_optimizer(
     """
     outer, inner = _parts(name)
     decay = {"weight_decay": weight_decay}
-    if warmup_steps:
-        learning_rate = WarmUp(learning_rate, warmup_steps)
+    if warmup_steps > 1:
+        # Adam's first steps move every weight by about the learning rate,
+        # even if its gradient is small or noisy. A linear rise.
+        learning_rate = keras.optimizers.schedules.PolynomialDecay(
+            learning_rate / warmup_steps, warmup_steps - 1, learning_rate
+        )
     rate = {"learning_rate": learning_rate}
     clip = {"global_clipnorm": clip_norm} if clip_norm else {}
     known = _classes(keras.optimizers)
