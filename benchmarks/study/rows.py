@@ -127,6 +127,10 @@ REPORT = {
     "chosen": CHOSEN,
     "chosen_warmup_15": f"{CHOSEN} --warmup_epochs=15",
     "chosen_warmup_30": f"{CHOSEN} --warmup_epochs=30",
+    "chosen_rate_warmup_2": f"{CHOSEN} --rate_warmup_epochs=2",
+    # The recipe's own epochs, and its rate scaled with the width alone.
+    "chosen_100": f"{CHOSEN} --learning_rate=0.0008 --epochs=100",
+    "chosen_smt_0.2": f"{CHOSEN} --lambda_smt=0.2",
 } | {
     f"table{name}": f"{CHOSEN} --flagfile=configs/ablations/table{name}.flags"
     for name in (
