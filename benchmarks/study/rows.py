@@ -121,6 +121,8 @@ REPORT = {
     # The recipe's own epochs, and its rate scaled with the width alone.
     "chosen_100": f"{CHOSEN} --learning_rate=0.0008 --epochs=100",
     "chosen_smt_0.2": f"{CHOSEN} --lambda_smt=0.2",
+    "chosen_ema": f"{CHOSEN} --ema=0.99",
+    "chosen_embedding_dropout": f"{CHOSEN} --embedding_dropout=0.5",
 } | {
     f"table{name}": f"{CHOSEN} --flagfile=configs/ablations/table{name}.flags"
     for name in (
