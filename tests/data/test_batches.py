@@ -238,6 +238,7 @@ def test_a_record_that_does_not_parse(tmp_path, content):
         with pytest.raises(InputError, match="damaged record") as caught:
             read()
         assert str(caught.value).isprintable()
+        assert "transformation" not in str(caught.value)
 
 
 def test_a_video_id_that_is_not_utf_8(tmp_path):
@@ -252,6 +253,42 @@ def test_a_video_id_that_is_not_utf_8(tmp_path):
     ):
         with pytest.raises(InputError, match="damaged record"):
             read()
+
+
+READERS = (
+    class_means,
+    feature_cache.load,
+    lambda info, folder: reader.video_labels(info, folder, "train"),
+    lambda info, folder: reader.ground_truth(info, folder, "train"),
+)
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_two_records_of_a_video_in_one_shard(tmp_path, read):
+    twice = random_record("twice", 3)
+    videos = [twice, random_record("once", 4), twice]
+    info = write_records(tmp_path / "set", {"train": videos})
+    with pytest.raises(
+        InputError,
+        match=r"^\S+/set-train.tfrecord-00000-of-00001 has two records of "
+        "video 'twice'; convert again from one folder$",
+    ):
+        read(info, tmp_path / "set")
+
+
+@pytest.mark.parametrize("read", READERS)
+def test_two_records_of_a_video_in_two_shards(many_shards, read):
+    info = records_folder.read(many_shards)
+    first, second, _ = info.shard_paths(many_shards, "train")
+    (record, *_) = tf.data.TFRecordDataset(first).as_numpy_iterator()
+    with tf.io.TFRecordWriter(second) as writer:
+        writer.write(record)
+    with pytest.raises(
+        InputError,
+        match=r"^\S+-00000-of-00003 and \S+-00001-of-00003 both have a record "
+        "of video 'train_1'; convert again from one folder$",
+    ):
+        read(info, many_shards)
 
 
 def rewrite(info, folder, contents):
@@ -355,6 +392,9 @@ class TestDamage:
             ("feature_dim", 5.0),
             ("feature_dim", 0),
             ("feature_dim", True),
+            ("feature_dim", 10**30),  # no int64
+            ("feature_dim", 2**31 - 1),  # more bytes than the shards have
+            ("frames_per_snippet", 10**400),
             ("frames_per_snippet", "16"),
             ("fps", float("nan")),
             ("fps", -25.0),

@@ -10,6 +10,8 @@ import dataclasses
 import json
 import pathlib
 
+import numpy as np
+
 from tfwstal.data import record
 from tfwstal.data.names import name_problem
 from tfwstal.errors import UNEXPECTED_JSON, InputError, quoted
@@ -205,6 +207,8 @@ def _read(folder):
             _checked_shard(folder, name, length, extra["shard_bytes"])
             for name, length in zip(names, lengths, strict=True)
         )
+        for shard in splits[split["name"]]:
+            _check_room(shard, extra)
     return DatasetInfo(
         name=info["name"],
         classes=tuple(extra["classes"]),
@@ -224,10 +228,9 @@ def _check(metadata):
         _Invalid: for the first value that `convert` never writes.
     """
     for key in ("feature_dim", "frames_per_snippet"):
-        if type(metadata[key]) is not int or metadata[key] < 1:
-            raise _Invalid(
-                f"{key} is {quoted(metadata[key])}, not a positive integer"
-            )
+        value = metadata[key]
+        if type(value) is not int or not 0 < value < 2**31:
+            raise _Invalid(f"{key} is {quoted(value)}, not a positive integer")
     fps = metadata["fps"]
     if type(fps) not in (int, float) or not 0 < fps < 1e9:
         raise _Invalid(f"fps is {quoted(fps)}, not a positive number")
@@ -246,6 +249,21 @@ def _check(metadata):
         if name in seen:
             raise _Invalid(f"the class {quoted(name)} is listed twice")
         seen.add(name)
+
+
+def _check_room(shard, metadata):
+    """Raises _Invalid if a shard is too small for a snippet of each video.
+
+    Training would else need memory for the stated width before it reads the
+    first record.
+    """
+    width = metadata["feature_dim"]
+    least = width * np.dtype(metadata["storage_dtype"]).itemsize
+    if shard.num_videos * least > shard.num_bytes:
+        raise _Invalid(
+            f"feature_dim is {width}, but the {shard.num_bytes} bytes of "
+            f"{shard.name} have no room for it"
+        )
 
 
 def _length(text):

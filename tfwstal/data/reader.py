@@ -8,6 +8,11 @@ import tensorflow as tf
 from tfwstal.data import record as record_format
 from tfwstal.errors import InputError
 
+_NODES = re.compile(
+    r"\{\{.*?\}\}\s*|Error in user-defined function passed to \S+ "
+    r"transformation with iterator: \S+: "
+)
+
 
 def whole_videos(info, data_dir, split, videos=None):
     """Reads the videos of a split, at full length, one by one.
@@ -76,9 +81,12 @@ def check_unique(names, info, data_dir, split):
     for path in info.shard_paths(data_dir, split):
         for name, _ in _labels_of_shards([path]):
             if name in shard_of:
+                other = shard_of[name]
+                both = f"{path} has two records"
+                if other != path:
+                    both = f"{other} and {path} both have a record"
                 raise InputError(
-                    f"{shard_of[name]} and {path} both have a record of video "
-                    f"{name!r}; convert again from one folder"
+                    f"{both} of video {name!r}; convert again from one folder"
                 )
             shard_of[name] = path
 
@@ -120,8 +128,8 @@ def readable(data_dir):
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
-        # The names of TensorFlow's nodes come after the reason.
-        reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message).split("\n")[0]
+        # TensorFlow names its nodes before and after the reason.
+        reason = _NODES.sub("", error.message).split("\n")[0]
         raise _damaged(data_dir, reason.split(";")[0]) from None
     except UnicodeDecodeError:  # of an id, or of TensorFlow's message
         raise _damaged(data_dir, "bytes that are not UTF-8") from None
@@ -132,7 +140,7 @@ def readable(data_dir):
 def _damaged(data_dir, reason):
     return InputError(
         f"{data_dir}: damaged record, or one that does not fit metadata.json "
-        f"({reason[:80]}); copy the shards or convert again"
+        f"({reason[:100]}); copy the shards or convert again"
     )
 
 
