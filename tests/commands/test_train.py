@@ -359,13 +359,18 @@ class TestFailures:
         path = tmp_path / "run" / run_folder.CHECKPOINT
         whole = path.read_bytes()
         path.write_bytes(whole[:-100])
-        with pytest.raises(InputError, match="last.npz is damaged"):
-            run(records, tmp_path / "run", **same)
+        # --overwrite does not replace a run that resumes, so that the same
+        # command goes on after a kill; the message must not propose it.
+        for overwrite in (False, True):
+            with pytest.raises(InputError, match="is damaged .*; delete it"):
+                run(records, tmp_path / "run", overwrite=overwrite, **same)
         path.write_bytes(whole)
         info = records_folder.read(records)
         dataclasses.replace(info, provenance={"again": 1}).write(records)
-        with pytest.raises(InputError, match="are not those that"):
+        with pytest.raises(InputError, match="are not those .* delete the fil"):
             run(records, tmp_path / "run", **same)
+        path.unlink()
+        run(records, tmp_path / "run", **same)
 
     def test_a_full_disk_is_said_before_training(
         self, records, tmp_path, monkeypatch

@@ -163,6 +163,6 @@ def _one_array(content):
 def test_other_files(saver, path, change, model):
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(
-        InputError, match=r"last.npz is damaged \(\w+.*\); give"
+        InputError, match=r"last.npz is damaged \(\w+.*\); delete it"
     ):
         saver.restore(model)

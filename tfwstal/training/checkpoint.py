@@ -94,8 +94,8 @@ class Checkpoint(keras.callbacks.Callback):
         if saved.records != self._records:
             raise InputError(
                 f"{self._path}: the records in --data_dir are not those that "
-                "this run began with; restore them, choose another --run_dir "
-                "or give --overwrite"
+                "this run began with; restore them, choose another --run_dir, "
+                "or delete the file to train from the beginning"
             )
         variables = [
             np.asarray(each)
@@ -104,7 +104,8 @@ class Checkpoint(keras.callbacks.Callback):
         if _kinds(saved.values) != _kinds(variables):
             raise InputError(
                 f"{self._path} was written by another version of Keras or "
-                "tfwstal; resume with that version or give --overwrite"
+                "tfwstal; resume with that version, or delete the file to "
+                "train from the beginning"
             )
         epoch, step = saved.start
         if not (
@@ -237,8 +238,7 @@ def _kinds(arrays):
 def _damage(path, reason):
     """The InputError for a damaged checkpoint."""
     return InputError(
-        f"{path} is damaged ({reason}); give --overwrite to train from the "
-        "beginning"
+        f"{path} is damaged ({reason}); delete it to train from the beginning"
     )
 
 
