@@ -20,6 +20,7 @@ from tfwstal.errors import (
 )
 from tfwstal.evaluation.options import EvaluationOptions
 from tfwstal.method.options import expand_range, to_text
+from tfwstal.training import recorded_flags
 
 # The recipes are beside the package in a checkout, and inside it if installed.
 _RECIPE_FOLDERS = (
@@ -96,7 +97,9 @@ def parse(argv, command, flag_values=None):
 
     Raises:
         absl.flags.Error: for an unknown flag or a value out of its range.
-        InputError: for flags that contradict each other or no longer exist.
+        InputError: for flags that contradict each other or no longer exist,
+            for a flagfile that is not UTF-8 text, and for all faults of the
+            flags that a run recorded.
     """
     if flag_values is None:
         flag_values = flags.FlagValues()
@@ -113,13 +116,7 @@ def parse(argv, command, flag_values=None):
     ):
         # The run's own flags are the defaults.
         flag_values.unparse_flags()
-        defaults = [f"--flagfile={recorded}"]
-        if command == "visualize":  # it evaluates as `evaluate` does
-            defaults += [
-                f"--{field.name}={to_text(field.default)}"
-                for field in dataclasses.fields(EvaluationOptions)
-            ]
-        _parse_all(flag_values, [argv[0], *defaults, *argv[1:]], command)
+        _parse_with_recorded(flag_values, argv, command, recorded)
     values = {
         field.name: flag_values[field.name].value
         for field in dataclasses.fields(Config)
@@ -128,6 +125,42 @@ def parse(argv, command, flag_values=None):
     config = Config(**values)
     _check_recipes(argv, config)
     return config
+
+
+def _parse_with_recorded(flag_values, argv, command, recorded):
+    """Parses a correct command line again, behind the flags of a run."""
+    defaults = _recorded_flags(recorded)
+    if command == "visualize":  # it evaluates as `evaluate` does
+        defaults += [
+            f"--{field.name}={to_text(field.default)}"
+            for field in dataclasses.fields(EvaluationOptions)
+        ]
+    try:
+        _parse_all(flag_values, [argv[0], *defaults, *argv[1:]], command)
+    except (flags.Error, InputError) as error:
+        raise InputError(f"{recorded}: {error}") from None
+
+
+def _recorded_flags(path):
+    """The flags that a run recorded, as a list of --name=text.
+
+    They are not given to absl as a flagfile: it would take the line after a
+    flag without a value for its value, and read any file that a line names.
+    """
+    try:
+        recorded = recorded_flags.read(path)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise InputError(
+            f"{path} cannot be read ({reason}); restore the file"
+        ) from None
+    known = {field.name for field in dataclasses.fields(Config)} | set(RETIRED)
+    for name in recorded:
+        if name not in known:
+            raise InputError(
+                f"{path}: {quoted(name)} is not a flag; restore the file"
+            )
+    return [f"--{name}={text}" for name, text in recorded.items()]
 
 
 def _check_recipes(argv, config):
@@ -175,6 +208,11 @@ def _parse_all(flag_values, argv, command):
         raise flags.Error(
             f"unknown flag --{shortened(error.flagname)}; "
             + (f"did you mean {proposals}?" if near else "see --help")
+        ) from None
+    except UnicodeDecodeError:
+        recipes = ", ".join(each for each in argv if "flagfile" in each)
+        raise InputError(
+            f"{recipes} is not UTF-8 text; save it as UTF-8"
         ) from None
     # Of absl: ValueError for --nooverwrite=1, RecursionError for the name of
     # an unknown flag that has thousands of characters.

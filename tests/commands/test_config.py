@@ -178,10 +178,33 @@ def test_require():
         Config(data_dir="here").require("data_dir", "run_dir")
 
 
-def test_a_stray_word_in_a_runs_flags_is_an_error(tmp_path):
-    (tmp_path / "flags.flags").write_text("hello\n")
-    with pytest.raises(InputError, match="unexpected argument 'hello'"):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"hello\n", "'hello' is not a flag; restore the file"),
+        (b"--foo=1\n", "'foo' is not a flag; restore the file"),
+        # Neither is read, nor quoted.
+        (b"--flagfile=/etc/passwd\n", "'flagfile' is not a flag"),
+        (b"--seed=x\n", "flag --seed=x: must be a whole number"),
+        # The next line is not its value.
+        (b"--data_dir\n--seed=1\n--fps\n", "flag --fps=: must be a number"),
+        (b"--seed=1\xff\n", "cannot be read .it is not UTF-8 text"),
+        (b"--seed=" + b"9" * 9000, "flag --seed=9+ ... 9+: .* a whole number"),
+    ],
+)
+def test_a_damaged_line_in_a_runs_flags_names_the_file(
+    tmp_path, content, message
+):
+    (tmp_path / "flags.flags").write_bytes(content)
+    with pytest.raises(InputError, match=rf"flags\.flags:? {message}"):
         parse(["localize", f"--run_dir={tmp_path}"], "localize")
+
+
+def test_a_recipe_that_is_not_utf8_is_named(tmp_path):
+    recipe = tmp_path / "mine.flags"
+    recipe.write_bytes("--data_dir=Übung\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"mine\.flags is not UTF-8 text; sa"):
+        config_of(f"--flagfile={recipe}")
 
 
 def test_visualize_evaluates_as_evaluate_does_whatever_the_run_says(tmp_path):

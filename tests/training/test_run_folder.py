@@ -165,6 +165,31 @@ class TestUnfinished:
         ):
             resume(content)
 
+    @pytest.mark.parametrize(
+        ("content", "message"),
+        [
+            (b"b\na\nc\n", "does not have the classes of records; restore"),
+            (b"a\nb\n", "does not have the classes of records; restore"),
+            (b"a\n\nc\n", "line 2: the name '' is empty; restore"),
+            (b"\xff", "is damaged .not UTF-8 text.; restore"),
+            (None, "cannot be read .No such file or directory.; restore"),
+        ],
+    )
+    def test_other_classes_are_refused(self, tmp_path, content, message):
+        folder = tmp_path / "run"
+        run_folder.create(folder, FLAGS, ("a", "b", "c"))
+        path = folder / "classes.txt"
+        path.unlink() if content is None else path.write_bytes(content)
+        with pytest.raises(InputError, match=f"classes.txt.* {message}"):
+            with run_creation.creating(
+                folder, "records", FLAGS, ("a", "b", "c")
+            ):
+                pass
+        assert (folder / "flags.flags").exists()  # as it was
+        path.write_text("a\nb\nc\n")
+        with run_creation.creating(folder, "records", FLAGS, ("a", "b", "c")):
+            pass
+
     @pytest.mark.parametrize("content", [b"", b"\xff", b"--seed=1"])
     def test_other_flags_are_replaced_if_asked(self, resume, content):
         assert not resume(content, overwrite=True)

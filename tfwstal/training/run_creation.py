@@ -6,8 +6,8 @@ import shutil
 
 from tfwstal import files
 from tfwstal.errors import InputError, shortened
-from tfwstal.training import run_folder
-from tfwstal.training.run_folder import CHECKPOINT, FLAGS, MODEL
+from tfwstal.training import recorded_flags, run_folder
+from tfwstal.training.run_folder import CHECKPOINT, CLASSES, FLAGS, MODEL
 
 
 def can_resume(run_dir, data_dir, flags, overwrite=False):
@@ -69,7 +69,7 @@ def _refusal(run_dir, finished, difference):
 def _difference(path, flags):
     """Describes the first flag that differs from a flagfile, or None."""
     try:
-        recorded = run_folder.recorded_flags(path)
+        recorded = recorded_flags.read(path)
     except UnicodeError:
         return f"{path} is not UTF-8 text"
     for name, text in flags.items():
@@ -110,16 +110,19 @@ def creating(run_dir, data_dir, flags, classes, overwrite=False):
 
     Args:
         run_dir, data_dir, flags, overwrite: as for `can_resume`.
-        classes: action names, written to the folder.
+        classes: action names, written to the folder. A run that resumes must
+            have the same ones.
 
     Raises:
-        InputError: if the folder cannot be written, or another process trains
-            in it.
+        InputError: if the folder cannot be written, has other classes, or
+            another process trains in it.
         KeyboardInterrupt: at Ctrl-C, with a message.
     """
     run_dir = pathlib.Path(run_dir)
     replaced = run_dir.with_name(f".{run_dir.name}.replaced")
-    if not can_resume(run_dir, data_dir, flags, overwrite):
+    if can_resume(run_dir, data_dir, flags, overwrite):
+        _check_classes(run_dir / CLASSES, classes, data_dir)
+    else:
         if (run_dir / FLAGS).exists():
             with _locked(run_dir):
                 _put_aside(run_dir, replaced)
@@ -138,6 +141,15 @@ def creating(run_dir, data_dir, flags, classes, overwrite=False):
             raise
         (run_dir / CHECKPOINT).unlink(missing_ok=True)  # the model has it all
     shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _check_classes(path, classes, data_dir):
+    """Refuses other names, which localization would give to the actions."""
+    if run_folder.load_classes(path) != tuple(classes):
+        raise InputError(
+            f"{path} does not have the classes of {data_dir}; restore the file "
+            "or the records, or choose another --run_dir"
+        )
 
 
 def _after_interrupt(resumable):

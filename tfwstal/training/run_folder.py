@@ -11,27 +11,13 @@ from tfwstal.data.names import name_problem
 from tfwstal.errors import InputError, quoted
 from tfwstal.extraction import feature_folder
 from tfwstal.method.model import TwoStreamLocalizer
+from tfwstal.training import recorded_flags
 
 MODEL = "model.keras"
 FLAGS = "flags.flags"
 CLASSES = "classes.txt"
 EXTRACTION = "extraction.json"
 CHECKPOINT = "checkpoints/last.npz"
-
-
-def recorded_flags(path):
-    """The flags in a flagfile: dict from name to text.
-
-    Raises:
-        UnicodeError: if the file is not UTF-8 text.
-    """
-    recorded = {}
-    for line in map(str.strip, path.read_text("utf-8").splitlines()):
-        # The syntax of absl's flagfiles.
-        if line and not line.startswith(("#", "//")):
-            name, _, text = line.lstrip("-").partition("=")
-            recorded[name] = text
-    return recorded
 
 
 def time_scale(run_dir):
@@ -42,7 +28,7 @@ def time_scale(run_dir):
     """
     path = pathlib.Path(run_dir) / FLAGS
     try:
-        recorded = recorded_flags(path)
+        recorded = recorded_flags.read(path)
         return float(recorded["fps"]), int(recorded["frames_per_snippet"])
     except (OSError, ValueError, KeyError):
         raise InputError(
@@ -205,7 +191,8 @@ def load_classes(path):
     """Reads the action names of a file with one name a line.
 
     Raises:
-        InputError: if a name is empty, repeated, or has control characters.
+        InputError: if the file cannot be read, or a name is empty, repeated,
+            or has control characters.
     """
     try:
         # Some editors put a byte order mark before the first name.
@@ -213,6 +200,10 @@ def load_classes(path):
     except UnicodeError:
         raise InputError(
             f"{path} is damaged (not UTF-8 text); restore the file"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({error.strerror}); restore the file"
         ) from None
     for number, name in enumerate(classes, 1):
         problem = name_problem(name)
