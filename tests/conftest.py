@@ -31,7 +31,7 @@ tensorflow_addons = pytest.mark.skipif(
 
 
 def pytest_collection_modifyitems(items):
-    """Puts the longest file first: at the end one core would wait for it."""
+    """Runs the longest file first, so that no core idles at the end."""
     items.sort(key=lambda item: item.path.name != "test_resume.py")
 
 
@@ -70,10 +70,9 @@ LAMBDAS = ("lambda_fg", "lambda_ct", "lambda_bg", "lambda_smt", "lambda_gui")
 def random_model(
     num_classes=3, feature_dim=5, seed=0, loss_weights=(), **arguments
 ):
-    """A model whose every weight, biases too, is random and of size one.
+    """A model whose weights, biases included, are random and of size one.
 
-    `loss_weights` are the five of Eq. 8; all else is as in a new model, unless
-    the arguments say otherwise.
+    `loss_weights` are the five of Eq. 8; other arguments are the model's.
     """
     arguments |= dict(zip(LAMBDAS, loss_weights, strict=bool(loss_weights)))
     model = tfwstal.TwoStreamLocalizer(num_classes, feature_dim, **arguments)
@@ -86,11 +85,11 @@ def random_model(
 
 
 def random_batch(lengths, feature_dim=5, num_classes=3, seed=0, padding=0.0):
-    """Features and labels of videos of the given lengths, in one batch.
+    """One batch of random features and labels of the given lengths.
 
     Returns:
-        ({"features" [B, T, D], "num_snippets" [B]}, actions [B, C]); what
-        stands in the padding is `padding`.
+        ({"features" [B, T, D], "num_snippets" [B]}, actions [B, C]); the
+        padding has the value `padding`.
     """
     rng = np.random.default_rng(seed)
     features = np.full(
@@ -108,9 +107,9 @@ def random_batch(lengths, feature_dim=5, num_classes=3, seed=0, padding=0.0):
 
 
 def weight_variables(model):
-    """The model's variables under the names that the oracles want.
+    """The model's variables by the names of the oracles.
 
-    A shared classifier comes under the names of both.
+    A shared classifier is under both names.
     """
     layers = {
         "conv": model.residual_block.conv,
@@ -127,7 +126,7 @@ def weight_variables(model):
 
 
 def reference_weights(model):
-    """The model's weights in float64, as `reference.forward` wants them."""
+    """The model's weights in float64, as `reference.forward` takes them."""
     weights = {
         name: np.asarray(variable, np.float64)
         for name, variable in weight_variables(model).items()
@@ -138,7 +137,7 @@ def reference_weights(model):
 
 
 def assert_close(ours, expected, message="", tolerance=1e-5):
-    """Equal to `tolerance` of each value and of the array's largest one."""
+    """Equal up to `tolerance` of each value and of the array's largest."""
     ours, expected = np.asarray(ours), np.asarray(expected)
     largest = np.abs(expected).max(initial=0.0)
     np.testing.assert_allclose(
@@ -177,7 +176,7 @@ def write_records(folder, videos, classes=("a", "b", "c"), feature_dim=5):
 
 
 def class_means(info, data_dir, videos=None):
-    """The class means [C+1, D] that a training without a cache computes."""
+    """The class means [C+1, D] that training without a cache computes."""
     training = loop.Training(
         info, data_dir, TrainingOptions(cache_gb=0.0), ModelOptions(), videos
     )

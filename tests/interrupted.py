@@ -1,4 +1,4 @@
-"""Runs commands that something happens to at a chosen call of a function."""
+"""Runs commands and interrupts them at a chosen call of a function."""
 
 import json
 import os
@@ -7,7 +7,7 @@ import sys
 
 from tests.conftest import ROOT
 
-# One process a command, each forked from one that has imported TensorFlow.
+# Each command is a process, forked from one that has imported TensorFlow.
 _SCRIPT = """
 import importlib, json, os, resource, signal, sys
 from tfwstal import command_line
@@ -57,12 +57,12 @@ def run(command, jobs):
     Args:
         command: its module, such as "tfwstal.train".
         jobs: list of (arguments, point). A point is None, or a tuple of a
-            function, "MODULE:NAME"; which call of it, from 1; whether what
-            happens does so after it; and what: "kill" (the default),
-            "terminate", or a number of bytes, which files then have at most.
+            function, "MODULE:NAME"; the number of the call, from 1; whether
+            to interrupt after the call instead of before it; and how: "kill"
+            (the default), "terminate", or the maximum bytes of a file.
 
     Returns:
-        the exit codes, negative for signals, and all of standard error.
+        The exit codes, negative for signals, and all of standard error.
     """
     found = subprocess.run(
         [sys.executable, "-c", _SCRIPT, command, json.dumps(jobs)],

@@ -16,7 +16,7 @@ from tfwstal.config import Config
 TEXT = (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"```bash\n(.*?)\n```", TEXT, flags=re.DOTALL)
 CLASSES = ("Dive", "Jump")
-# (video, class, start, end); each is found exactly, so that mAP is 100 %.
+# (video, class, start, end); each is found exactly, so mAP is 100 %.
 ROWS = [
     ("video_test_0000001", "Jump", 0.5, 10.0),
     ("video_test_0000001", "Dive", 12.0, 14.5),
@@ -39,7 +39,7 @@ def run(folder, *arguments):
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
-    """The folder, and what each command printed."""
+    """The folder, and the output of each command."""
     folder = tmp_path_factory.mktemp("evaluation")
     database, results = {}, {}
     for video, label, start, end in ROWS:
@@ -60,8 +60,8 @@ def outputs(tmp_path_factory):
     }
     (folder / "eval_results.pkl").write_bytes(pickle.dumps(columns))
     (folder / "classes.txt").write_text("".join(f"{c}\n" for c in CLASSES))
-    # The challenge's own numbers; one detection is reversed, and one is in a
-    # video without annotations, less sure than the others.
+    # The challenge's class numbers. One detection is reversed; that with the
+    # lowest score is in a video without annotations.
     (folder / "detclasslist.txt").write_text("8 Dive\n21 Jump\n")
     lines = [
         f"{video} {start} {end} {dict(Dive=8, Jump=21)[label]} 0.5"
@@ -88,7 +88,7 @@ def test_there_are_five_commands_and_an_example():
     assert TEXT.count("```python") == 1
 
 
-def test_each_command_scores_what_is_perfect_as_such(outputs):
+def test_each_command_scores_perfect_detections_100(outputs):
     folder, printed = outputs
     assert json.loads((folder / "report.json").read_text())["mAP"] == [1.0] * 14
     for text in printed:

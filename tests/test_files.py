@@ -1,4 +1,4 @@
-"""Output files: which are refused, and that a file is whole or as before."""
+"""Output files: which are refused, and that writing is atomic."""
 
 import json
 import os

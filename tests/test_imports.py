@@ -1,11 +1,11 @@
-"""Which room may use which: the arrows between our modules point down."""
+"""Which room may import which: imports only point down."""
 
 import ast
 
 from tests.conftest import ROOT
 
-# A room uses those of the lines below its own, never a neighbour. A command is
-# a room by itself, and so is each module at the top of `tfwstal`.
+# A room may import rooms of lower lines, not of its own. A command is a room,
+# and so is each module at the top of `tfwstal`.
 FLOORS = (
     "client evaluate export localize train tune visualize "
     "convert extract inspect synthesize",
@@ -20,10 +20,10 @@ FLOORS = (
     "errors quiet_start",
 )
 FLOOR = {room: n for n, line in enumerate(FLOORS) for room in line.split()}
-# Those of `tfrecords_tools` are one house: they use each other freely.
+# Rooms of `tfrecords_tools` may import each other.
 TOOLS = {"layouts", "sharding", "inspection", "planting", "labels"}
 TOOLS |= {"object_arrays"}
-# What the paper's code and the metric's may use of ours besides themselves.
+# The only rooms that these rooms may import.
 ALONE = {"method": {"keras_versions"}, "keras_versions": set()}
 
 
@@ -36,7 +36,7 @@ def modules():
 
 
 def imported(path):
-    """Dotted names that a file imports absolutely, wherever it does so."""
+    """Dotted names of all absolute imports in a file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -51,7 +51,7 @@ def arrows():
         for name in imported(path):
             used = name.split(".")
             ours = used[0] in ("tfwstal", "tfrecords_tools")
-            # What `tfwstal` itself has, the version and the model, all use.
+            # All may import from `tfwstal` itself: the version and the model.
             if ours and used[1:] and used[1] in FLOOR and own[1] in FLOOR:
                 yield own[0], own[1], module, used[0], used[1]
 
@@ -78,7 +78,7 @@ def take_config():
             if (
                 isinstance(node, ast.FunctionDef)
                 and "config" in {argument.arg for argument in node.args.args}
-                and not node.name.endswith("from_config")  # Keras's own
+                and not node.name.endswith("from_config")  # a method of Keras
             ):
                 found.setdefault(name, set()).add(node.name)
     return found

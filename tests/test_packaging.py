@@ -73,8 +73,8 @@ def test_installed_elsewhere_it_trains_from_another_folder(wheel, tmp_path):
 
 
 def test_an_editable_install_wins_over_a_folder_of_the_same_name(tmp_path):
-    """From the parent of a checkout called tfwstal, and with setuptools'
-    editable install by a hook, `import tfwstal` was an empty namespace."""
+    """With setuptools' hook for editable installs, `import tfwstal` in the
+    parent of a checkout called tfwstal gave an empty namespace."""
     checkout = tmp_path / "tfwstal"
     ignored = shutil.ignore_patterns(".*", "demo", "build", "*.egg-info")
     shutil.copytree(ROOT, checkout, ignore=ignored)
@@ -107,5 +107,5 @@ FIND = "from importlib import util; print(util.find_spec('tfwstal').origin)"
 
 
 def site_packages():
-    """Where the build tools of this interpreter are."""
+    """The folder with this interpreter's build tools."""
     return sysconfig.get_paths()["purelib"]

@@ -1,8 +1,8 @@
-"""The commands and examples of the README and of docs/, run as they are.
+"""Runs the commands and examples of the README and docs/ unchanged.
 
-In these pages, a `bash` block is a list of commands that run one after the
-other in one folder, the README's first. A `sh` block needs something that a
-test does not have (a server, a film, hours) and is not run.
+The `bash` blocks of these pages run one after the other in one folder, the
+README's first. A `sh` block needs something that a test does not have (a
+server, a film, hours) and is not run.
 """
 
 import json
@@ -21,7 +21,7 @@ IN_KERAS = (ROOT / "docs" / "keras.md").read_text(encoding="utf-8")
 PAGES = ["README.md"] + sorted(
     f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")
 )
-# What is tried elsewhere: another program's flags, or another test's.
+# Flags of other programs, or tested elsewhere.
 OTHERS = {
     *("help", "flagfile", "logdir", "samples_per_plugin"),
     # Beam's and Dask's.
@@ -47,7 +47,7 @@ def commands(text):
 
 
 def run(folder, *words):
-    """What a command of Python's prints, in a folder; it must succeed."""
+    """Runs a Python command in a folder; returns what it prints."""
     found = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
@@ -105,7 +105,7 @@ def test_the_examples_in_python(workplace):
     assert printed == "(15, 4)\n"  # three actions
     load, detect, tune, larger = blocks("python", IN_KERAS)
     code = load + detect + tune + larger
-    # The larger model is the same when it is loaded.
+    # The model with more classes is the same after loading.
     code += """
 again = keras.models.load_model("larger.keras")
 np.testing.assert_allclose(again(x), larger(x), rtol=1e-6)

@@ -1,4 +1,4 @@
-"""No test and no benchmark waits for another process for ever."""
+"""Tests and benchmarks wait for other processes with a timeout."""
 
 import ast
 
@@ -9,7 +9,7 @@ WAITS = {"communicate", "wait"}
 
 
 def waits_for_ever(call):
-    """Whether a call of a method waits for a process without a timeout."""
+    """Whether a method call waits for a process without a timeout."""
     names = {keyword.arg for keyword in call.keywords}
     method, owner = call.func.attr, call.func.value
     if method in RUNS:

@@ -12,7 +12,7 @@ from tfwstal.errors import InputError
 
 @pytest.fixture
 def study(tmp_path):
-    """Arguments of a study of three rows, of which two share their runs."""
+    """Arguments of a study of three rows, two of which share their runs."""
     videos = {
         split: [random_record(f"{split}_{n}", n, (1 + n % 3,)) for n in lengths]
         for split, lengths in (("train", (9, 16, 20)), ("test", (8, 12, 13)))
@@ -48,7 +48,7 @@ def study(tmp_path):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """The seed and epochs of each training that takes place."""
+    """Records the seed and the epochs of each training."""
     calls, main = [], train.main
 
     def record(config):
@@ -59,7 +59,7 @@ def trained(monkeypatch):
     return calls
 
 
-def test_a_study_fills_its_table_and_goes_on_where_it_stopped(
+def test_a_study_fills_its_table_and_resumes(
     study, trained, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -78,7 +78,7 @@ def test_a_study_fills_its_table_and_goes_on_where_it_stopped(
         "soft": 2,
         "still": 2,
     }
-    # Two of the three rows differ in localization alone, and share a run.
+    # Two of the three rows differ only in localization and share a run.
     assert trained == [(3, 1), (4, 1), (3, 0), (4, 0)]
     averages = [100 * statistics.mean(each["mAP"]) for each in rows["recipe"]]
     table = (tmp_path / "study/table.md").read_text().splitlines()

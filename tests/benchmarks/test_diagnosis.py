@@ -14,7 +14,7 @@ def test_auc_counts_pairs_and_half_of_ties():
     assert diagnosis.auc(values, positive) == pytest.approx(expected)
 
 
-def test_what_is_given_never_hurts(records, tmp_path, capsys):
+def test_labels_and_best_order_never_lower_map(records, tmp_path, capsys):
     train.main(
         parse(
             ["train", f"--data_dir={records}", f"--run_dir={tmp_path / 'run'}"]
@@ -34,6 +34,6 @@ def test_what_is_given_never_hurts(records, tmp_path, capsys):
     plain, labels, order, both = (
         float(line.split()[-2]) for line in lines[-4:]
     )
-    # Random scores, so there is something to lose.
+    # The scores are random, so the true order must help.
     assert plain < order <= both
     assert labels <= both

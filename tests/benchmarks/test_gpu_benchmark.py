@@ -1,4 +1,4 @@
-"""benchmarks.gpu at tiny size on whatever device there is."""
+"""benchmarks.gpu at a tiny size, on any device."""
 
 import json
 import subprocess
@@ -50,8 +50,8 @@ def test_shares_of_the_rate_by_hand():
     assert matrices["to_matrix_rate"] == 1
 
 
-def test_the_dump_holds_what_the_precision_says(tmp_path):
-    """In float32 nothing may be rounded; it says so to every product."""
+def test_the_dump_states_the_precision_of_each_product(tmp_path):
+    """In float32 every product requests the highest precision."""
     arguments = gpu._arguments([*TINY, "--precisions", "float32"])
     step, data = gpu_tensorflow._training_step(arguments, "float32", xla=True)
     compiled = step.experimental_get_compiler_ir(*data)

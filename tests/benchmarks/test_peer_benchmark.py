@@ -1,4 +1,4 @@
-"""benchmarks.peers.acmnet: its own parts always, ACM-Net where it is named."""
+"""benchmarks.peers.acmnet; ACM-Net itself only if TFWSTAL_ACMNET is set."""
 
 import json
 import os
@@ -17,16 +17,16 @@ from tfwstal.errors import InputError
 from tfwstal.method.options import LocalizationSettings
 
 CLASSES = ["Dive", "Jump", "Run"]
-# Two videos: "short" is whole, "long" has 40 snippets of which 20 were taken.
-# In ACM-Net's order, background last; "short" dives in snippets 5 to 9, "long"
-# runs in its sampled snippets 10 to 14.
+# Two videos: "short" is used whole, "long" has 40 snippets, 20 of them sampled.
+# In ACM-Net's order, the background is last. "short" dives in snippets 5 to 9,
+# "long" runs in its sampled snippets 10 to 14.
 ACTIONS = {"short": (20, 0, slice(5, 10)), "long": (40, 2, slice(10, 15))}
 SEGMENTS = {"short": (3.2, 6.4), "long": (12.8, 19.2)}  # 0.64 s a snippet
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A raw folder and what ACM-Net would have left after three tests."""
+    """A raw folder, and the output of an ACM-Net run with three tests."""
     raw, out = tmp_path / "raw", tmp_path / "out"
     for split in ("train", "test"):
         (raw / split).mkdir(parents=True)
@@ -44,7 +44,7 @@ def folder(tmp_path):
     }
     (raw / "gt.json").write_text(json.dumps({"database": database}))
     (out / "epochs").mkdir(parents=True)
-    # Both actions in epoch 2, one in the last, none before.
+    # Epoch 1 finds no action, epoch 2 both, the last epoch one.
     for epoch, found in ((1, ()), (2, ("short", "long")), (3, ("short",))):
         results = {
             name: [
@@ -95,7 +95,7 @@ def arguments_in(folder, *more):
 
 
 def finish(folder):
-    """Writes trained.json, as at the end of a run of three epochs."""
+    """Writes trained.json of a finished run of three epochs."""
     arguments = acmnet._arguments(arguments_in(folder))
     trained = {
         "flags": acmnet.deciding_flags(arguments),
@@ -144,7 +144,7 @@ def test_the_last_epoch_and_the_best_one_are_scored(folder, capsys):
     path = folder / "out" / "result.json"
     assert json.loads(path.read_text()) == result
     last, best = result["own"]["last"], result["own"]["best"]
-    # One of two classes is found exactly, or both.
+    # The last epoch finds one of two classes exactly, the best both.
     assert (last["epoch"], last["average_mAP"]) == (3, pytest.approx(0.5))
     assert (best["epoch"], best["average_mAP"]) == (2, pytest.approx(1.0))
     assert result["own"]["averages"] == pytest.approx(
@@ -158,7 +158,7 @@ def test_the_last_epoch_and_the_best_one_are_scored(folder, capsys):
     assert "own, epoch 2 (best of 3 tested)" in capsys.readouterr().out
 
 
-def test_a_finished_result_gets_what_it_lacks_alone(folder):
+def test_a_finished_result_gets_only_what_it_lacks(folder):
     finish(folder)
     first = acmnet.main(arguments_in(folder))
     assert first["ours"] == {}
@@ -183,7 +183,7 @@ def test_other_flags_or_data_are_refused(folder):
         acmnet.main(arguments_in(folder))
 
 
-def test_what_cannot_run_is_told_in_one_line(folder):
+def test_errors_are_one_line(folder):
     for arguments, message in (
         (arguments_in(folder), "has no main_thu.py; clone"),
         (arguments_in(folder, "--raw=elsewhere"), "raw layout"),
@@ -224,7 +224,7 @@ def peer():
 
 @pytest.fixture(scope="module")
 def small_set(tmp_path_factory):
-    """Six training videos, one batch, and four test videos."""
+    """Six training videos, which make one batch, and four test videos."""
     raw = tmp_path_factory.mktemp("set") / "raw"
     arguments = (
         "synthesize --num_train_videos=6 --num_test_videos=4 --num_classes=2 "
@@ -248,7 +248,7 @@ def run_peer(peer, raw, out, *more):
     return json.loads((out / "result.json").read_text())
 
 
-# ACM-Net's modules put together by hand, with its numbers for THUMOS-14.
+# One step of ACM-Net, assembled by hand with its settings for THUMOS-14.
 FIRST_STEP = """
 import json, pathlib, sys, types
 import numpy as np, torch
@@ -297,11 +297,11 @@ def test_acmnet_runs_with_its_own_semantics(peer, small_set, tmp_path):
     )
     losses = [entry["train_loss"] for entry in result["history"]]
     assert losses[0] == pytest.approx(float(direct.stdout), rel=1e-5)
-    # Its own settings where no flag says otherwise.
+    # Settings without a flag are ACM-Net's own.
     assert result["settings"]["weight_decay"] == 5e-5
     assert result["settings"]["batch_size"] == 16
     assert result["settings"]["nms_thresh"] == 0.5
-    # How often it tests changes nothing, and nothing is left behind.
+    # --test_every changes no result, and the checkout stays clean.
     every = run_peer(
         peer,
         small_set,

@@ -1,4 +1,4 @@
-"""The study's rows parse, and its tables say what the result files hold."""
+"""The study's rows parse, and its tables show the result files."""
 
 import statistics
 
@@ -12,7 +12,7 @@ from tfwstal.method.options import ModelOptions
 @pytest.mark.parametrize(
     "stage", [each for each in rows.STAGES if each != "peer"]
 )
-def test_every_row_is_a_training(stage):
+def test_all_rows_parse_and_differ(stage):
     a_set = {"wide": "context-1-wide", "activitynet": "activitynet-1"}
     base = sets.base_flags(a_set.get(stage, "context-1"))
     found = {

@@ -1,6 +1,6 @@
-"""The step in PyTorch, which benchmarks compare ours with, is the same step.
+"""The benchmark's PyTorch step is equivalent to ours.
 
-TFWSTAL_TORCH_PYTHON names an interpreter that has PyTorch.
+TFWSTAL_TORCH_PYTHON names an interpreter with PyTorch.
 """
 
 import os
@@ -45,6 +45,6 @@ def test_another_network_is_noticed(torch_python, options, noticed):
     assert set(noticed) <= set(training_step_check.too_large(found))
 
 
-def test_no_number_is_too_large():
+def test_nan_counts_as_too_large():
     found = {"gui": float("nan"), "smt": 1e-6, "movement of centroids": 1e-3}
     assert training_step_check.too_large(found) == ["gui"]

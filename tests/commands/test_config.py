@@ -15,11 +15,11 @@ from tfwstal.training import run_folder
 
 
 def config_of(*arguments):
-    """The Config that a command line of `train` gives."""
+    """The Config of a `train` command line."""
     return parse(["train", *map(str, arguments)], "train")
 
 
-def test_later_flags_win_and_ranges_have_their_stop(tmp_path):
+def test_later_flags_win_and_ranges_include_their_stop(tmp_path):
     recipe = tmp_path / "x.flags"
     recipe.write_text("# a comment\n--eta=0.1:0.9:0.2\n--seed=3\n")
     found = config_of(f"--flagfile={recipe}")
@@ -112,7 +112,7 @@ def test_saved_flags_give_the_same_run_again(tmp_path):
         "--run_dir=there",
         "--overwrite",
     )
-    # From any folder.
+    # The path was made absolute.
     assert again.data_dir == os.path.abspath("here")
     assert dataclasses.replace(again, data_dir="here") == config
 
@@ -167,7 +167,7 @@ def test_all_ablation_files_parse():
     assert rows["table3_row5_smt"] == recipe  # the method itself
     others = {name: row for name, row in rows.items() if "table" not in name}
     assert {name.partition("_")[0] for name in others} == {"precision"}
-    # Each changes something, and no two the same.
+    # Each changes something, and no two are equal.
     others["recipe"] = recipe
     found = {dataclasses.astuple(row) for row in others.values()}
     assert len(found) == len(others)
@@ -221,5 +221,5 @@ def test_visualize_evaluates_as_evaluate_does_whatever_the_run_says(tmp_path):
     assert parse(["tune", run], "tune").tiou_thresholds == (0.3,)
 
 
-def test_the_averages_have_the_metrics_own_default():
+def test_averages_default_to_those_of_the_metric():
     assert Config().averages == average_precision.AVERAGES

@@ -32,8 +32,8 @@ _DATABASE = {
     "w": {"subset": "Test", "annotations": [_annotation("Jump", 5, 9)]},
     "t": {"subset": "training", "annotations": [_annotation("Swim", 0, 1)]},
 }
-# Jump: u's instance at rank 1 with tIoU 0.6, w's never: AP 1/2 up to 0.6, then
-# 0. Dive: exact at rank 1: AP 1. mAP: 3/4 up to 0.6, then 1/2.
+# Jump: u's instance is found at rank 1 with tIoU 0.6, w's never: AP 1/2 up to
+# 0.6, then 0. Dive: exact at rank 1, AP 1. mAP: 3/4 up to 0.6, then 1/2.
 _RESULTS = {"u": [_detection("Jump", 0, 6, 0.9), _detection("Dive", 0, 4, 0.8)]}
 
 
@@ -177,7 +177,7 @@ def test_bad_segments_are_counted(config, tmp_path, capsys):
                 _annotation("Jump", -1, 2),
             ],
         },
-        # Of another subset: nothing to this evaluation.
+        # Of another subset, so not evaluated.
         "t": {"subset": "train", "annotations": [_annotation("Swim", 2, 1)]},
     }
     assert "is reversed (and 2 more" in _refused(config(database))
@@ -200,7 +200,7 @@ def test_bad_segments_are_counted(config, tmp_path, capsys):
         assert written["num_instances"] == 3 + kept
 
 
-# === Detections that do not fit ===
+# === Unknown videos and classes ===
 
 
 def test_video_of_no_subset_is_named_and_counted(config):
@@ -227,9 +227,9 @@ def test_unknown_class_is_named(config):
     assert "video 'u': detection 0: class 'Fly' is not in" in message
 
 
-def test_ignore_unknown_passes_over_and_counts(config, capsys):
+def test_ignore_unknown_ignores_and_counts(config, capsys):
     results = {
-        # Better than all others: counted, they would spoil both classes.
+        # Scored above all others, so they would lower both APs.
         "x": [_detection("Jump", 0, 1, 9.0), _detection("Dive", 0, 1, 9.0)],
         "u": [*_RESULTS["u"], _detection("Fly", 0, 4, 9.0)],
     }
@@ -251,8 +251,8 @@ def test_class_of_another_subset_is_known_but_cannot_score(config, capsys):
     assert "0.5         75.00" in out
 
 
-def test_video_without_entries_is_no_detection(config, capsys):
-    # Tools list every video they have seen; nothing is claimed about x.
+def test_unknown_video_without_detections_is_allowed(config, capsys):
+    # Some tools list every video they have seen; x has no detections.
     evaluate.main(config(results=_RESULTS | {"x": [], "w": []}))
     assert "videos without a detection: 1" in capsys.readouterr().out
 
@@ -273,7 +273,7 @@ def _facts(config):
 
 
 def test_protocol_is_a_flag(config, capsys):
-    # Jump of u has tIoU 0.6 exactly: not more than 0.6.
+    # u's Jump has tIoU 0.6 exactly, which does not exceed 0.6.
     for protocol, expected in (("activitynet", 0.75), ("thumos14", 0.5)):
         flags = config(protocol=protocol, tiou_thresholds=(0.6,))
         mean_ap, facts = _facts(flags)
@@ -311,12 +311,12 @@ def test_an_average_that_is_not_a_range_is_named(config, text):
     assert f"--averages: '{text}' is not" in _refused(config(averages=(text,)))
 
 
-def test_videos_of_a_file_are_all_that_count(config, tmp_path, capsys):
+def test_only_the_listed_videos_count(config, tmp_path, capsys):
     videos = tmp_path / "videos.txt"
     videos.write_text("u\n\n")
     results = _RESULTS | {"w": [_detection("Jump", 50, 60, 9.0)]}
     flags = config(results=results, videos=str(videos), tiou_thresholds=(0.5,))
-    # u alone: both of its instances are found, and w's error is not seen.
+    # Only u: both of its instances are found, and w's error does not count.
     mean_ap, facts = _facts(flags)
     assert mean_ap == pytest.approx([1.0])
     assert facts["num_videos"] == 1
@@ -325,7 +325,7 @@ def test_videos_of_a_file_are_all_that_count(config, tmp_path, capsys):
     assert "that --videos leaves out, ignored: 1" in capsys.readouterr().out
 
 
-def test_videos_of_a_file_must_be_there(config, tmp_path):
+def test_listed_videos_must_exist(config, tmp_path):
     videos = tmp_path / "videos.txt"
     videos.write_text("u\nx\n")
     flags = config(videos=str(videos))
@@ -340,8 +340,8 @@ def test_videos_of_a_file_must_be_there(config, tmp_path):
 
 
 def test_named_lists_of_thumos14(shared_data, tmp_path):
-    # 3358 instances of 212 videos; 29 + 18 of videos 270 and 1496 are those
-    # that the list of 210 lacks. 1292 comes with the ambiguous segments.
+    # 212 videos have 3358 instances. The list of 210 lacks the videos 270 and
+    # 1496, with 29 + 18 of them. 1292 only has ambiguous segments.
     annotations = shared_data / "thumos14"
     ambiguous = annotations / "official_txt" / "thumos14-test-annotations"
     ambiguous /= "Ambiguous_test.txt"
@@ -373,8 +373,8 @@ def test_named_lists_of_thumos14(shared_data, tmp_path):
     )
 
 
-def test_snippets_of_thumos14_have_no_length_in_17_cases(shared_data, tmp_path):
-    # Counted in W-TALC's evaluation, which rounds seconds * 25 / 16.
+def test_rounding_empties_17_segments_of_thumos14(shared_data, tmp_path):
+    # As in W-TALC's evaluation, which rounds seconds * 25 / 16.
     found = tmp_path / "det.json"
     found.write_text('{"results": {"video_test_0000004": []}}')
     flags = Config(
@@ -388,7 +388,7 @@ def test_snippets_of_thumos14_have_no_length_in_17_cases(shared_data, tmp_path):
 
 
 def test_unit_rounds_both_sides(config):
-    # At 1 snippet a second (0.4, 5.6) and (0.1, 6.4) are both (0, 6).
+    # At 1 snippet a second, both (0.4, 5.6) and (0.1, 6.4) become (0, 6).
     database = {
         "u": {"subset": "test", "annotations": [_annotation("Jump", 0.4, 5.6)]}
     }
@@ -410,7 +410,8 @@ def test_unit_rounds_both_sides(config):
 @pytest.mark.parametrize(
     ("rule", "protocol", "in_force", "expected"),
     [
-        # Best first: a wrong one on the ambiguous segment, then the right one.
+        # Best first: a wrong detection on the ambiguous segment, then the right
+        # one.
         ("auto", "activitynet", "count", 0.5),
         ("auto", "thumos14", "neutral", 1.0),
         ("neutral", "activitynet", "neutral", 1.0),
@@ -446,13 +447,13 @@ def test_ambiguous_segments(
     assert mean_ap == pytest.approx([expected])
     assert facts["ambiguous_rule"] == in_force
     assert facts["num_ambiguous_segments"] == 1
-    assert facts["num_classes"] == 1  # Ambiguous is none
+    assert facts["num_classes"] == 1  # Ambiguous is not a class
     dropped = facts["num_detections_dropped_as_ambiguous"]
     assert dropped == (2 if in_force == "drop" else 0)
 
 
-def test_video_of_ambiguous_segments_alone_is_known(config, tmp_path):
-    # THUMOS-14's 1292: away from them its detections are false positives.
+def test_video_with_only_ambiguous_segments_is_known(config, tmp_path):
+    # Like 1292 of THUMOS-14: elsewhere its detections are false positives.
     ambiguous = tmp_path / "ambiguous.txt"
     ambiguous.write_text("x 0 10\n")
     for start, expected in ((0, 0.75), (10, 0.625)):
@@ -465,7 +466,7 @@ def test_video_of_ambiguous_segments_alone_is_known(config, tmp_path):
                 tiou_thresholds=(0.5,),
             )
         )
-        # Dive 1; Jump's hit, one of two, at rank 1 or 2: 1/2 or 1/4.
+        # Dive: 1. Jump: one of two found, at rank 1 or 2: 1/2 or 1/4.
         assert mean_ap == pytest.approx([expected])
         assert facts["num_videos"] == 3
 
@@ -524,7 +525,7 @@ def test_analysis_is_printed_reported_and_drawn(config, tmp_path, capsys):
     assert analysis["top_k"]["1"] == {"mAP": 0.25, "found": 1 / 3}
     assert picture.read_text().startswith("<?xml")
     assert "False positive profile" in picture.read_text()
-    # It is not replaced unless asked, and not drawn on what is no picture.
+    # Refused: an existing file, and a suffix that is not a picture's.
     assert "errors.svg exists" in _refused(config(picture=str(picture)))
     assert "must end in .png or .svg" in _refused(config(picture="x.pdf"))
 
@@ -541,8 +542,8 @@ def test_analysis_for_activitynet_uses_coverage_and_ten_thresholds(
     )
     analysis = json.loads(report.read_text())["analysis"]
     assert len(analysis["tiou"]) == 10
-    # Of 20 s: Dive and w's Jump 0.2, u's Jump 0.5. Jump's detection has tIoU
-    # 0.6, which 3 of 10 thresholds accept; what it misses counts in 7.
+    # Share of 20 s: Dive and w's Jump 0.2, u's Jump 0.5. Jump's detection has
+    # tIoU 0.6, which 3 of 10 thresholds accept; in the other 7 it is missed.
     coverage = analysis["sensitivity"]["coverage"]
     assert [row["instances"] for row in coverage] == [2, 0, 1, 0, 0]
     assert [row["missed"] for row in coverage] == [0.5, None, 0.7, None, None]
@@ -658,7 +659,7 @@ def test_bad_input_gives_one_line(tmp_path, capsys, truth, found, message):
 def test_the_good_rows_of_the_table_above_are_good(tmp_path):
     truth_path, found_path = tmp_path / "gt.json", tmp_path / "det.json"
     truth_path.write_text(_GOOD_TRUTH.replace("ROW", _ROW))
-    # Numbers in quotes are read as numbers.
+    # Quoted numbers are read as numbers.
     row = '{"label": "A", "score": "0.5", "segment": ["0", "2"]}'
     found_path.write_text(_GOOD_FOUND.replace("ROW", row))
     mean_ap, facts = _facts(
@@ -674,7 +675,7 @@ def test_results_without_a_video_are_refused(config):
 
 
 def test_duplicates_count_and_are_told(config, capsys):
-    # Dive twice: the second is a false positive after the hit: AP stays 1.
+    # The second Dive is a false positive after the hit, so AP stays 1.
     results = {"u": [_RESULTS["u"][1], *_RESULTS["u"], _RESULTS["u"][0]]}
     mean_ap, facts = _facts(config(results=results, tiou_thresholds=(0.5,)))
     assert mean_ap == pytest.approx([0.75])
@@ -746,7 +747,7 @@ def test_command_ends_with_one_line_on_an_error(config, tmp_path, run_command):
     assert done.returncode == 1
     assert done.stdout == ""
     assert not report.exists()
-    # TensorFlow may have put lines of its own before it.
+    # TensorFlow may have printed lines before it.
     lines = done.stderr.splitlines()
     assert [n for n in lines if n.startswith("error:")] == [lines[-1]]
     assert "video 'x' is not in" in lines[-1]
@@ -768,7 +769,7 @@ def test_command_parses_its_flags(config, tmp_path, run_command):
 
 
 def test_activitynets_sample_is_perfect_as_it_is(shared_data):
-    # With 19 detections that repeat another, which its kit counts.
+    # It has 19 repeated detections, which the kit counts.
     folder = shared_data / "activitynet13"
     samples = folder / "official_evaluation_samples"
     mean_ap, facts = _facts(

@@ -32,7 +32,7 @@ def test_a_split_becomes_activitynet_json(records, run_dir, tmp_path, capsys):
     localize.main(config(run_dir, tmp_path, data_dir=str(records)))
     written = json.loads((tmp_path / "found.json").read_text())
     assert set(written) == {"version", "results", "external_data"}
-    # Every video is there, in order, detected or not.
+    # Every video is listed in order, with or without detections.
     assert list(written["results"]) == [
         "test_5",
         "test_1",
@@ -104,7 +104,7 @@ def test_seconds_follow_from_frame_rate_and_step(run_dir, tmp_path):
     [("wrong", "does not exist"), ("records", "is not a run folder")],
 )
 def test_a_wrong_run_folder_is_named(records, tmp_path, name, message):
-    # Without the run's flags --data_dir is missing too; that is not the cause.
+    # Without the run's flags, --data_dir is missing too, but is not the cause.
     with pytest.raises(InputError, match=f"--run_dir=.*{name} {message}"):
         localize.main(config(tmp_path / name, tmp_path))
 

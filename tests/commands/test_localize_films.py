@@ -1,4 +1,4 @@
-"""Films and folders of features go to segments, if they suit the run."""
+"""Localizes films and folders of features that match the run."""
 
 import json
 
@@ -22,7 +22,7 @@ SMALL = {"shorter_side": 32, "crop_size": 32}
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Quick networks in the place of I3D; the path is the sha256."""
+    """Replaces I3D by quick networks; the path is the sha256."""
 
     def load_models(checkpoints):
         paths = {s: path for s, path in checkpoints.items() if path}
@@ -45,7 +45,7 @@ def films(tmp_path_factory):
 
 @pytest.fixture
 def run_dir(tmp_path):
-    """A run on 12.5 frames a second, 8 a snippet, of both streams."""
+    """A run on both streams, 12.5 frames a second, 8 frames a snippet."""
     folder = tmp_path / "run"
     time_scale = Config(fps=12.5, frames_per_snippet=8)
     run_folder.create(folder, time_scale.run_flags(), "abc")
@@ -75,7 +75,7 @@ def config(run_dir, **changes):
             "eta": (0.2, 0.4, 0.6),
             "rgb_checkpoint": "1",
             "flow_checkpoint": "2",
-            # As the command takes them from the run.
+            # The command takes these from the run.
             "fps": 12.5,
             "frames_per_snippet": 8,
             **changes,
@@ -95,7 +95,7 @@ def test_a_film_goes_to_segments(run_dir, films, tmp_path, capsys):
     assert "a: 6 snippets" in capsys.readouterr().out
     (found,) = results(out).values()
     ends = [each["segment"][1] for each in found]
-    # 100 frames at 25 are 50 at 12.5: 6 snippets of 8 frames, 0.64 s each.
+    # 100 frames at 25 fps are 50 at 12.5: 6 snippets of 8 frames, 0.64 s each.
     assert ends
     assert 0 < max(ends) <= 6 * 0.64 + 1e-4
 
@@ -176,7 +176,7 @@ def test_a_run_that_does_not_know_its_features(run_dir, films, capsys):
     assert "b: 3 snippets" in capsys.readouterr().out
 
 
-def test_one_video_is_one(run_dir, films):
+def test_video_refuses_a_folder_of_several(run_dir, films):
     with pytest.raises(InputError, match="holds 3 videos; give --videos="):
         localize.main(config(run_dir, video=str(films)))
 

@@ -21,9 +21,9 @@ def demo_config(command, *arguments):
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """Runs a small demo; its folder, and the mAP of each of three runs.
+    """Runs a small demo; returns its folder and the mAP of each of three runs.
 
-    What a run printed to standard error is in NAME.stderr.
+    NAME.stderr has the standard error of a run.
     """
     folder = tmp_path_factory.mktemp("demo")
     small = (
@@ -48,9 +48,9 @@ def demo(tmp_path_factory):
     for name, flags in {
         "untrained": ["--epochs=0"],
         "trained": [],
-        # A hundred times the rate, with which the residual block's foreground
-        # attention dies. What becomes of the classes then is chance, so that
-        # the attention alone decides what is found.
+        # At a hundred times the rate, the foreground attention of the residual
+        # block dies. The classes are then random, so only the attention
+        # decides what is found.
         "collapsed": [
             *("--epochs=5", "--learning_rate=0.1", "--residual"),
             *("--threshold_on=attention", "--eta=0.1:0.9:0.025"),
@@ -108,7 +108,7 @@ def _warnings(folder, name):
     return [line for line in lines if line.startswith("warning:")]
 
 
-def test_a_collapse_is_told_and_nothing_else(demo):
+def test_only_a_collapsed_run_warns(demo):
     folder, mean_ap = demo
     assert mean_ap["collapsed"] == 0.0
     assert _warnings(folder, "untrained") == _warnings(folder, "trained") == []
@@ -117,7 +117,7 @@ def test_a_collapse_is_told_and_nothing_else(demo):
     assert all("dictionary has collapsed" in line for line in others)
     for line in (localized, evaluated):
         assert "only 0 of 20 videos have a detection" in line
-    # Both files are written all the same.
+    # Both files are written nevertheless.
     found = json.loads((folder / "collapsed.json").read_text())["results"]
     assert list(map(len, found.values())) == 20 * [0]
     report = json.loads((folder / "collapsed_report.json").read_text())
@@ -180,7 +180,7 @@ def test_the_run_exports(demo):
 
 
 def test_real_i3d_features_go_all_the_way(shared_data, tmp_path, capsys):
-    """Four labelled real videos: proves the path, not the method."""
+    """Four labelled real videos: tests the data path, not the method."""
     real = shared_data / "features" / "real_i3d"
     convert.main(
         Config(features_dir=str(real), output_dir=str(tmp_path / "records"))

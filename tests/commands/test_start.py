@@ -20,7 +20,7 @@ HEAVY = ("tensorflow", "keras", "numpy", "matplotlib")
 
 
 def python(*arguments, **environment):
-    """Runs Python in an own process; returns what it wrote."""
+    """Runs Python in a process of its own; returns the finished process."""
     return subprocess.run(
         [sys.executable, *map(str, arguments)],
         cwd=ROOT,
@@ -32,7 +32,7 @@ def python(*arguments, **environment):
 
 
 def imported(found):
-    """The top-level names that a run with -X importtime has imported."""
+    """The top-level modules that a run with -X importtime imported."""
     return {
         line.rpartition("|")[2].strip().partition(".")[0]
         for line in found.stderr.splitlines()
@@ -119,7 +119,7 @@ def test_a_name_that_the_package_lacks():
 
 
 def test_other_programs_keep_tensorflows_output(tmp_path):
-    """`python -m` of somebody else's module, which imports the package."""
+    """`python -m` of another module that imports the package."""
     (tmp_path / "theirs.py").write_text(
         "import os, tfwstal\n"
         "os.write(2, b'before')\n"
@@ -146,7 +146,7 @@ def test_other_programs_keep_tensorflows_output(tmp_path):
     assert found.stdout == "None\n"
 
 
-def test_a_command_holds_tensorflows_notes_back(tmp_path):
+def test_a_command_hides_tensorflows_log_messages(tmp_path):
     script = (
         "from tfwstal import quiet_start; quiet_start.import_tensorflow(); "
         "print('imported')"

@@ -109,7 +109,7 @@ def history(run_dir):
 @pytest.mark.parametrize(
     ("asked", "taken"), [(1, 1), (2, 2), (3, 2), (4, 4), (7, 4), (99, 8)]
 )
-def test_executions_end_with_the_epoch(records, asked, taken):
+def test_steps_per_execution_divide_the_epoch(records, asked, taken):
     training = loop.Training(
         records_folder.read(records),
         records,
@@ -130,11 +130,11 @@ def test_centroids_start_as_class_means_or_uniform(records, tmp_path):
             np.testing.assert_array_equal(centroids, means)
         else:
             assert (centroids >= 0).all() and (centroids <= 1).all()
-            assert centroids.std() > 0.1  # of a uniform draw it is 0.29
+            assert centroids.std() > 0.1  # 0.29 for a uniform distribution
 
 
 def test_padded_and_static_batches_train_alike(records, tmp_path):
-    # Dropout's draws depend on the shape, and Adam blows up rounding.
+    # Dropout depends on the shape, and Adam amplifies rounding.
     same = {"dropout": 0.0, "optimizer": "sgd"}
     plain = weights(run(records, tmp_path / "off", xla="off", **same))
     xla = weights(run(records, tmp_path / "on", xla="on", **same))
@@ -302,7 +302,7 @@ class TestFailures:
             run(records, folder, epochs=1, overwrite=True)
         assert (folder / "model.keras").read_bytes() == before
         assert [path.name for path in tmp_path.iterdir()] == ["records", "run"]
-        # Nothing of a run is left where there is nothing to go on from.
+        # Without a checkpoint, nothing is left of the run.
         with pytest.raises(OSError, match="No space left"):
             run(records, tmp_path / "none", epochs=0)
         assert not (tmp_path / "none").exists()
@@ -326,8 +326,8 @@ class TestFailures:
             run_folder.load(folder)
         aside = tmp_path / ".run.replaced"
         assert (aside / "model.keras").read_bytes() == before
-        # Other flags are refused, whether one was set or not; a run that is
-        # there already is none of theirs.
+        # Other flags are refused, also a flag that was not set before; the
+        # replaced run does not matter.
         with pytest.raises(
             InputError, match="--seed=3 was --seed=0; .* give --overwrite"
         ):
@@ -344,7 +344,7 @@ class TestFailures:
         assert (folder / "model.keras").read_bytes() == before
         assert not aside.exists()
 
-    def test_it_does_not_go_on_with_other_records(
+    def test_it_does_not_resume_with_other_records(
         self, records, tmp_path, monkeypatch
     ):
         same = {"epochs": 1, "checkpoint_minutes": 0.0}
@@ -372,7 +372,7 @@ class TestFailures:
         path.unlink()
         run(records, tmp_path / "run", **same)
 
-    def test_a_full_disk_is_said_before_training(
+    def test_a_full_disk_is_reported_before_training(
         self, records, tmp_path, monkeypatch
     ):
         usage = shutil.disk_usage(tmp_path)

@@ -21,7 +21,7 @@ _FOUND = [("a", 0.2, 6.0, 0.8), ("c", 12.0, 15.0, 0.4), ("b", 1.0, 2.0, 0.1)]
 
 @pytest.fixture
 def config(tmp_path, records):
-    """A function of flags -> Config of test_33 with all its sources."""
+    """A function (**flags) -> Config of test_33 with all its sources."""
     database = {
         name: {
             "subset": "Test",
@@ -91,7 +91,7 @@ def test_draws_every_segment_and_curve_of_its_sources(config):
     figure = timeline.draw("test_33", drawn)
     truth, found, attention, activation = figure.axes
     assert len(truth.patches) == len(_TRUTH)
-    assert len(found.patches) == 2  # 0.1 is too little of 0.8
+    assert len(found.patches) == 2  # 0.1 is too small beside 0.8
     assert len(attention.patches) == len(activation.patches) == 3
     # 33 snippets of 0.64 s.
     assert truth.get_xlim() == pytest.approx((0, 21.12))
@@ -146,7 +146,7 @@ def test_curves_are_those_of_the_model(config):
     assert activation.values.shape == (33, model.num_classes)
 
 
-def test_only_the_best_class_where_none_reaches_alpha(config):
+def test_only_the_best_class_if_none_reaches_alpha(config):
     every = _rows(config(alpha=0.0))[-1]
     best = _rows(config(alpha=1.0))[-1]
     assert best.names == every.names[:1]
@@ -172,7 +172,7 @@ def test_strongest_keeps_the_best_of_each_class():
     labels = [segment.label for segment in bars.segments]
     assert labels == ["b"] + ["a"] * rows.TOP_K
     assert bars.intensities[:2] == pytest.approx((1.0, 0.9))
-    # 0.2 is less than 30 % of 1.0; "a" has 15 that are not.
+    # 0.2 is less than 30 % of 1.0; "a" has 15 detections above that.
     assert bars.title == (
         "Detections: 11 of 17, score at least 0.30, best 10 of each class; "
         "paler = lower score, highest 1.00"
@@ -193,7 +193,7 @@ def test_the_title_names_only_the_rules_that_left_some_out():
 
 
 @pytest.mark.parametrize("scores", [(-0.1, -0.2), (0.0, -0.2)])
-def test_strongest_where_no_score_is_positive(scores):
+def test_strongest_if_no_score_is_positive(scores):
     bars = rows.strongest(_scored("a", *scores))
     assert bars.segments == (Segment("a", 0, 1.0),)
     assert bars.intensities == (1.0,)
@@ -205,7 +205,7 @@ def test_a_video_without_detections_has_an_empty_row(config):
     assert not timeline.draw("test_5", drawn).axes[0].patches
 
 
-def test_names_are_no_formulas(tmp_path):
+def test_names_are_not_formulas(tmp_path):
     bars = Bars("Row", (Segment("_$x^", 0.0, 1.0),), (1.0,))
     curves = Curves("Row $y^$", np.ones((2, 1)), ("_$x^",), 0.5)
     figures.save(
@@ -234,7 +234,7 @@ def test_overwrites_only_if_told(truth_only, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
-def test_leaves_nothing_where_it_cannot_write(truth_only, tmp_path):
+def test_leaves_nothing_if_it_cannot_write(truth_only, tmp_path):
     (tmp_path / "picture.png").mkdir()
     assert "not a regular file" in _refused(truth_only(overwrite=True))
     assert not list(tmp_path.glob(".*"))

@@ -1,4 +1,4 @@
-"""The ActivityNet JSON files: what is read, and every way to be malformed."""
+"""ActivityNet JSON files: what is read, and malformed files."""
 
 import json
 
@@ -73,7 +73,7 @@ def test_zero_length_and_past_the_stated_duration_are_legal(tmp_path):
     assert bad == ()
 
 
-def test_byte_order_mark_is_passed_over(tmp_path):
+def test_byte_order_mark_is_skipped(tmp_path):
     path = tmp_path / "gt.json"
     path.write_text('{"database": {}}', encoding="utf-8-sig")
     assert read_ground_truth(path) == ({}, ())
@@ -275,7 +275,7 @@ def test_score_in_quotes_is_a_number(tmp_path):
     path = _found(
         tmp_path, {"label": "Jump", "score": "0.5", "segment": ["-1", "2"]}
     )
-    # A detection may start before its video; it is only a worse detection.
+    # A detection may start before its video; that only lowers its tIoU.
     assert read_detections(path) == {
         "v": [{"label": "Jump", "score": 0.5, "segment": [-1.0, 2.0]}]
     }

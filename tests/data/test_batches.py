@@ -32,7 +32,7 @@ class TestSampling:
                 assert first <= index < end
             assert len(set(drawn)) == count
 
-    def test_every_snippet_is_drawn_at_some_time(self):
+    def test_every_snippet_is_drawn_sometimes(self):
         drawn = {
             int(i)
             for seed in range(200)
@@ -80,7 +80,7 @@ def batches(folder, **changes):
 
 
 def rows(some):
-    """The videos of batches without their padding, as hashable bytes."""
+    """The videos of batches as bytes, without padding."""
     return [
         features[:n].tobytes()
         for inputs, _ in some
@@ -90,7 +90,7 @@ def rows(some):
     ]
 
 
-def test_an_epoch_sees_every_video_once_and_keeps_its_rest(records):
+def test_an_epoch_sees_every_video_once_with_a_smaller_last_batch(records):
     some = batches(records)
     sizes = [len(actions) for _, actions in some]
     assert sizes == [3, 3, 2] * 2
@@ -129,7 +129,7 @@ def test_labels_belong_to_their_video(records):
     assert seen == 2 * 8  # epochs, videos
 
 
-def test_order_and_draws_follow_from_seed_and_epoch(records):
+def test_order_and_draws_depend_on_seed_and_epoch(records):
     first, again = rows(batches(records)), rows(batches(records))
     assert first == again
     assert first[:8] != first[8:]
@@ -153,7 +153,7 @@ def test_class_means_are_the_oracle(records):
     )
 
 
-def test_some_of_the_videos_are_like_a_set_of_their_own(records, tmp_path):
+def test_a_subset_of_videos_is_like_a_set_of_its_own(records, tmp_path):
     kept = [("train_12", 12, (3,)), ("train_40", 40, (2,))]
     own = write_records(
         tmp_path / "own", {"train": [random_record(*each) for each in kept]}
@@ -224,7 +224,7 @@ def test_training_videos_that_cannot_be_trained_on(
     "content", [b"\xff" * 50, b"", b"\n\x05\n\x03\n\x01\xff"]
 )
 def test_a_record_that_does_not_parse(tmp_path, content):
-    """Its checksums are right: it was written so."""
+    """Its checksums are correct."""
     good = random_record("good", 3)
     path = tmp_path / "set"
     info = write_records(path, {"train": [good], "test": [good]})
@@ -292,7 +292,7 @@ def test_two_records_of_a_video_in_two_shards(many_shards, read):
 
 
 def rewrite(info, folder, contents):
-    """Writes other records in place of the training videos."""
+    """Replaces the training records."""
     (path,) = info.shard_paths(folder, "train")
     with tf.io.TFRecordWriter(path) as writer:
         for content in contents:
@@ -417,7 +417,7 @@ class TestDamage:
             records_folder.read(records)
 
     def change(self, records, **changes):
-        """Changes values of metadata.json by functions of them."""
+        """Applies functions to values of metadata.json."""
         path = records / "metadata.json"
         content = json.loads(path.read_text())
         content |= {key: of(content[key]) for key, of in changes.items()}
@@ -461,7 +461,7 @@ class TestCache:
         )
 
     def filled(self, folder, cache, **changes):
-        """Batches from a cache, with the features of their rows."""
+        """Batches from a cache, filled with the features of their rows."""
         some = batches(folder, cache=cache, **changes)
         features = cache.features.numpy()
         return [
@@ -503,7 +503,7 @@ class TestCache:
         assert rows(found) == rows(batches(many_shards))
 
     def test_a_training_step_looks_up_the_features(self, many_shards):
-        """Of another cache too, and without another trace for the same one."""
+        """Also in another cache; the same cache is not traced again."""
         cache = self.held(many_shards)
         other = dataclasses.replace(cache, features=2.0 * cache.features)
         model = random_model(dropout=0.0, embedding_dropout=0.0)
@@ -563,7 +563,7 @@ class TestCache:
 
 @pytest.fixture
 def many_shards(tmp_path):
-    """Eight training videos in as many shards as the loader shuffles apart."""
+    """Eight training videos in three shards."""
     lengths = [1, 3, 12, 25, 40, 7, 18, 30]
     info = write_records(
         tmp_path / "shards",

@@ -1,4 +1,4 @@
-"""Dask's scheduler and two workers as processes of this machine."""
+"""A Dask scheduler and workers as processes of this machine."""
 
 import contextlib
 import os
@@ -9,12 +9,12 @@ import time
 
 from tests.conftest import ROOT
 
-# All end by themselves, should the tests be killed.
+# Time limit of each process, in case the tests are killed.
 _SECONDS = "900"
 
 
 class Cluster:
-    """A scheduler and its workers, which see `folder`."""
+    """A scheduler and its workers; their files are in `folder`."""
 
     def __init__(self, folder):
         self._file = folder / "scheduler.json"
@@ -23,7 +23,7 @@ class Cluster:
         self.workers = []
 
     def arguments(self, npartitions):
-        """Beam's own flags."""
+        """Beam's flags for this cluster."""
         return (
             "--runner=DaskRunner",
             f"--dask_scheduler_file={self._file}",

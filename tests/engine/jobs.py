@@ -1,4 +1,4 @@
-"""Work of units for tests, in a module that worker processes can import."""
+"""Work functions for tests, which worker processes can import."""
 
 import dataclasses
 import pathlib
@@ -20,13 +20,13 @@ _counted = []
 
 
 def count():
-    """How often it was called in this process."""
+    """The number of calls in this process."""
     _counted.append(0)
     return len(_counted)
 
 
 def note(prepared, content, folder):
-    """Notes the call in a file beside the store, and writes one of its own."""
+    """Logs the call in a file beside the store, and writes an output file."""
     with open(folder.parent.parent / "calls", "a") as calls:
         calls.write(f"{content} {prepared}\n")
     (folder / "inside").mkdir()
@@ -50,7 +50,7 @@ def fail_once(prepared, content, folder):
 
 
 def do_twice(prepared, content, folder):
-    """As if another worker did the same unit meanwhile, and was faster."""
+    """Simulates another worker that finishes the same unit first."""
     store = Store(folder.parent)
     (unit,) = folder.parent.glob("*.unit")
     store.perform(unit.stem, Job(nothing, note))
@@ -58,14 +58,14 @@ def do_twice(prepared, content, folder):
 
 
 def write_slowly(prepared, task, folder, **arguments):
-    """A shard of `convert`, long enough to be interrupted."""
+    """Writes a shard of `convert` slowly enough to be interrupted."""
     time.sleep(0.5)
     return WRITE(prepared, task, folder, **arguments)
 
 
 @dataclasses.dataclass(frozen=True)
 class FailingShard:
-    """Fails on the shard that a file names, as long as the file is there."""
+    """Fails on the shard that a file names, as long as the file exists."""
 
     listed: str
 
@@ -77,6 +77,6 @@ class FailingShard:
 
 
 def load_means(checkpoints):
-    """In the place of `run.load_models`: networks that are quick."""
+    """Replaces `run.load_models`: quick networks."""
     used = {"rgb": {"file": "rgb.ckpt", "sha256": "0"}}
     return {"rgb": Mean(3)}, used

@@ -1,8 +1,8 @@
-"""The engine on runners of Apache Beam: the bytes of the local one.
+"""The engine on Apache Beam runners gives the bytes of the local engine.
 
-The runners are Beam's own in this process, Beam's worker processes, and Dask
-with two workers over the loopback interface. `make test-cluster` does the same
-with 2,000 videos.
+The runners are Beam's DirectRunner in this process and with worker processes,
+and Dask with two workers on the loopback interface. `make test-cluster` runs
+the same tests with 2,000 videos.
 """
 
 import json
@@ -37,7 +37,7 @@ from tfwstal.errors import InputError
 from tfwstal.extraction import run as extraction
 from tfwstal.training import run_folder
 
-# Beam, Dask and what they import warn of their own affairs.
+# Beam, Dask and their dependencies raise warnings of their own.
 pytestmark = pytest.mark.filterwarnings("default")
 
 IS_LONG = "TFWSTAL_TEST_CLUSTER" in os.environ
@@ -60,7 +60,7 @@ def content(folder):
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory):
-    """Random features, and which actions the videos have."""
+    """Random features, and labels of the videos."""
     folder = tmp_path_factory.mktemp("raw")
     rng = np.random.default_rng(0)
     rows = ["video_id,labels,split"]
@@ -138,7 +138,7 @@ def test_convert_on_runners_of_this_machine(
 
 
 def test_bad_input_is_told_as_locally(raw, tmp_path, monkeypatch, capsys):
-    """Also the path, which was given relative to this folder."""
+    """Includes a path that is relative to the current folder."""
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in raw.iterdir():
@@ -160,7 +160,7 @@ def test_bad_input_is_told_as_locally(raw, tmp_path, monkeypatch, capsys):
     assert messages[0].startswith(
         f"copy/video_00003.npy: of {12 * WIDTH} values 1 "
     )
-    # Mended, the same command does what is missing: both are of one split.
+    # With good features, the same command only writes the missing shards.
     for name in names:
         save(copy / f"{name}.npy", np.ones((12, WIDTH), np.float32))
     convert.main(flags("copy", "out/records", *DIRECT))
@@ -179,7 +179,7 @@ def shard_of(number):
 def test_a_lost_worker_costs_nothing_but_time(
     raw, local, tmp_path, cluster, monkeypatch, capsys
 ):
-    """It is killed as soon as it has finished a unit and has begun another."""
+    """A worker is killed as soon as it has finished its first unit."""
     monkeypatch.setattr(shard_units, "_write", jobs.write_slowly)
     store = tmp_path / "records.incomplete"
 
@@ -204,7 +204,7 @@ def test_a_lost_worker_costs_nothing_but_time(
     thread.join(1)
     assert len(killed) == 1 and len(cluster.living()) == 1
     assert content(tmp_path / "records") == content(local)
-    # Both did work: the one that was killed, and the one that went on.
+    # Both the killed worker and the other one have finished units.
     assert "worker processes: 2, " in capsys.readouterr().out
 
 
@@ -263,7 +263,7 @@ def test_detections_are_those_of_this_process(local, tmp_path, cluster, capsys):
 
 
 def test_features_are_those_of_this_process(tmp_path, monkeypatch, capsys):
-    """Also of a folder of pictures, and what is said of a film that fails."""
+    """Includes a folder of pictures and the message about a bad film."""
     pytest.importorskip("av", reason="PyAV is not installed")
     monkeypatch.setattr(extraction, "load_models", jobs.load_means)
     monkeypatch.chdir(tmp_path)
@@ -298,7 +298,7 @@ def test_features_are_those_of_this_process(tmp_path, monkeypatch, capsys):
     assert "c (films/c.mp4 has no video stream" in messages["beam"]
     assert content(pathlib.Path("local")) == content(pathlib.Path("beam"))
     assert set(os.listdir()) == {"films", "local", "beam"}
-    # What is done is not done again, in the folder with its name either.
+    # Only the film that failed is extracted again.
     (films / "c.mp4").unlink()
     write_film(films / "c.mkv", texture(18, (48, 32), seed=2))
     run("local")

@@ -1,4 +1,4 @@
-"""What is kept of units of work; no runner is needed for it."""
+"""The store of finished units, without a runner."""
 
 import pytest
 
@@ -67,7 +67,7 @@ def test_bad_input_is_an_answer(store):
     assert len(calls(store)) == 2  # not tried again
     found = store.outcome(units, 0)
     assert found.errors == {"a": "a is bad input", "b": "b is bad input"}
-    # Mended, the same command does it.
+    # With good input, the same command does the unit.
     assert perform(store, units, jobs.note)[0] == 2
     assert store.outcome(units, 0).errors == {}
 

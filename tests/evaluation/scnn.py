@@ -1,11 +1,11 @@
 """S-CNN's published results on THUMOS-14: detections and the authors' AP.
 
 `res_seg_swin.mat` holds scored sliding windows, `res_scnn_thumos14.mat` the AP
-that the challenge's kit gave their authors at five thresholds, in classes of
-alphabetical order. What lies between is said by eval_scnn_thumos14.m of
-https://github.com/zhengshou/scnn: weigh the scores by the windows' length,
-suppress what overlaps a better one by more than the threshold less 0.1, and
-write times with one decimal and scores with five digits.
+that the authors got from the challenge's kit at five thresholds, with classes
+in alphabetical order. The steps in between are those of eval_scnn_thumos14.m in
+https://github.com/zhengshou/scnn: weight the scores by the windows' length,
+suppress windows that overlap a better one by more than the threshold minus 0.1,
+and write times with one decimal and scores with five digits.
 """
 
 import struct
@@ -69,7 +69,7 @@ def published_ap(folder):
 
 
 def _suppressed(windows, rows, most):
-    """Of one video's and class's rows, those that NMS keeps, best first."""
+    """The rows of one video and class that NMS keeps, best first."""
     order = rows[np.argsort(windows[rows, _SCORE], kind="stable")]
     kept = []
     while len(order):
@@ -88,7 +88,7 @@ def _suppressed(windows, rows, most):
 def _element(content, position):
     """(type, data, position of the next element) of a tagged element."""
     kind, size = struct.unpack_from("<II", content, position)
-    if kind >> 16:  # a small one: size and data in the tag
+    if kind >> 16:  # a small element: size and data in the tag
         size = kind >> 16
         data = content[position + 4 : position + 4 + size]
         return kind & 0xFFFF, data, position + 8
@@ -98,7 +98,7 @@ def _element(content, position):
 
 
 def _matrix(data):
-    """(name, array or list of arrays); None where it is a structure."""
+    """(name, array or list of arrays); None for a structure."""
     _, flags, position = _element(data, 0)
     _, shape, position = _element(data, position)
     _, name, position = _element(data, position)

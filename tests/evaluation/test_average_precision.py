@@ -32,7 +32,7 @@ _PROTOCOLS = ("activitynet", "thumos14")
 def _columns(ground_truth, detections, ambiguous=()):
     """Rows (video, label, start, end[, score]) as columns.
 
-    Those of `ambiguous` are (video, start, end).
+    Rows of `ambiguous` are (video, start, end).
     """
     segments = [row[2:4] for row in ground_truth]
     instances = Instances(*_first_two(ground_truth), segments)
@@ -91,7 +91,7 @@ def test_tiou_of_named_cases(a, b, expected):
 
 
 def test_tiou_is_of_every_pair():
-    # Not square and not symmetric: rows are those of the first argument.
+    # Not square and not symmetric: a row for each of the first argument.
     tiou = segment_tiou([(0, 2), (1, 3)], [(0, 2), (2, 3), (1, 2)])
     # (0, 2): itself 1; touches (2, 3); contains (1, 2): 1 / 2.
     # (1, 3): with (0, 2) 1 / 3; contains (2, 3) and (1, 2): 1 / 2 each.
@@ -136,7 +136,7 @@ def test_average_precision_of_named_cases(flags, num_ground_truth, expected):
     assert ap == pytest.approx([expected])
 
 
-def test_average_precision_takes_thresholds_apart():
+def test_average_precision_of_each_threshold_is_independent():
     # The only instance found at rank 1, at rank 2 (precision 1/2), or never.
     flags = [[1, 0], [0, 1], [0, 0]]
     ap = interpolated_average_precision(flags, 1)
@@ -205,9 +205,9 @@ def test_detection_takes_the_next_best_free_instance():
     np.testing.assert_allclose(result.mean_ap, [1.0, 0.5])
 
 
-def test_thresholds_are_matched_apart():
+def test_thresholds_are_matched_independently():
     # The first detection has tIoU 0.6 with the instance, the second 1.0: at
-    # 0.5 the first takes it, at 0.7 it is left to the second, at rank 2.
+    # 0.5 the first takes it, at 0.7 only the second can, at rank 2.
     truth = [("v", "a", 0, 10)]
     found = [("v", "a", 0, 6, 0.9), ("v", "a", 0, 10, 0.8)]
     result = _evaluate(truth, found, (0.7, 0.5))
@@ -235,7 +235,7 @@ def test_zero_length_instance_is_found_by_its_equal_only():
 
 
 def test_identical_scores_take_the_last_first():
-    # argsort()[::-1]. The hit is at rank 1 where it stands last.
+    # argsort()[::-1]. The hit is at rank 1 if it is last in the input.
     truth = [("v", "a", 0, 1)]
     right, wrong = ("v", "a", 0, 1, 0.5), ("v", "a", 8, 9, 0.5)
     assert _evaluate(truth, [wrong, right]).mean_ap == pytest.approx([1.0])
@@ -250,8 +250,8 @@ def test_identical_scores_take_the_first_first_in_thumos14():
     assert ap == pytest.approx([1.0])
     ap = _evaluate(truth, [wrong, right], protocol="thumos14").mean_ap
     assert ap == pytest.approx([0.5])
-    # Of several videos, in the order of their names, whatever that of the
-    # input: u's wrong one comes before v's right one.
+    # Several videos are in the order of their names, not of the input: u's
+    # wrong detection comes before v's right one.
     wrong = ("u", "a", 0, 1, 0.5)
     for found in ([right, wrong], [wrong, right]):
         ap = _evaluate(truth, found, protocol="thumos14").mean_ap
@@ -263,7 +263,8 @@ def test_identical_tiou_takes_the_last_first():
     # the left one only.
     left, right = ("v", "a", 0, 4), ("v", "a", 4, 8)
     found = [("v", "a", 2, 6, 0.9), ("v", "a", 0, 4, 0.8)]
-    # Left last: it is gone when the second comes: one of two, at rank 1.
+    # Left last: the first detection takes it, so the second finds nothing: one
+    # of two, at rank 1.
     result = _evaluate([right, left], found, (0.3,))
     assert result.mean_ap == pytest.approx([0.5])
     result = _evaluate([left, right], found, (0.3,))
@@ -273,7 +274,7 @@ def test_identical_tiou_takes_the_last_first():
 def test_identical_tiou_among_many_instances_is_as_numpy_sorts():
     # 20 instances, beyond what NumPy sorts by insertion. The detection ties
     # with the first and the last; which of them it takes shows in what is
-    # left to the second detection, equal to the first instance.
+    # left for the second detection, which equals the first instance.
     others = [("v", "a", 100 * i, 100 * i + 4) for i in range(1, 19)]
     truth = [("v", "a", 0, 4), *others, ("v", "a", 4, 8)]
     found = [("v", "a", 2, 6, 0.9), ("v", "a", 0, 4, 0.8)]
@@ -286,7 +287,8 @@ def test_identical_tiou_among_many_instances_is_as_numpy_sorts():
 
 
 def test_score_of_another_class_or_video_matters_only_in_its_class():
-    # Class a ranks over all videos: u's wrong one comes before v's right one.
+    # Class a is ranked over all videos: u's wrong detection comes before v's
+    # right one.
     truth = [("u", "a", 0, 1), ("v", "a", 0, 1), ("v", "b", 0, 1)]
     found = [
         ("v", "a", 0, 1, 0.2),
@@ -296,7 +298,7 @@ def test_score_of_another_class_or_video_matters_only_in_its_class():
     result = _evaluate(truth, found)
     assert result.labels == ("a", "b")
     assert result.num_instances.tolist() == [2, 1]
-    # a: the hit at rank 2 of one of two instances: 1/2 * 1/2. b: 1.
+    # a: one of two instances, found at rank 2: 1/2 * 1/2. b: 1.
     np.testing.assert_allclose(result.ap, [[0.25, 1.0]])
     assert result.mean_ap == pytest.approx([0.625])
 
@@ -351,7 +353,7 @@ def test_equals_the_oracle(seed, protocol):
             names("v", 4, 25), names("c", 3, 25), segments(25), strict=True
         )
     ]
-    # Ties of scores only where a class is as small as the oracle's sort wants.
+    # Equal scores only in classes so small that the oracle's sort is exact.
     count = 16 if seed % 2 else int(rng.integers(1, 120))
     scores = rng.integers(0, 6, 16) if seed % 2 else rng.permutation(count)
     found = [  # one video and one class more than the ground truth has
@@ -412,8 +414,8 @@ def test_thumos14_wants_more_than_the_threshold():
 
 
 def test_thumos14_gives_an_instance_the_closest_detection():
-    # The sure detection overlaps by 0.6, the other by 1: the instance takes
-    # the other, at rank 2: AP 1/2. ActivityNet's takes the sure one: AP 1.
+    # The better scored detection has tIoU 0.6, the other 1: the instance takes
+    # the other, at rank 2: AP 1/2. In ActivityNet's the first hits: AP 1.
     truth = [("v", "a", 0, 10)]
     found = [("v", "a", 0, 6, 0.9), ("v", "a", 0, 10, 0.8)]
     assert _evaluate(truth, found).mean_ap == pytest.approx([1.0])
@@ -427,7 +429,7 @@ def test_thumos14_serves_instances_in_their_order():
     truth = [("v", "a", 0, 4), ("v", "a", 0, 5)]
     found = [("v", "a", 0, 4, 0.9), ("v", "a", 0, 3, 0.8)]
     result = _evaluate(truth, found, (0.7,), "thumos14")
-    # The first takes (0, 4), and (0, 3) is too little for the second.
+    # The first takes (0, 4), and (0, 3) is below the second's threshold.
     assert result.mean_ap == pytest.approx([0.5])
     result = _evaluate(truth[::-1], found, (0.7,), "thumos14")
     assert result.mean_ap == pytest.approx([1.0])
@@ -439,17 +441,17 @@ def test_false_positive_on_an_ambiguous_segment_does_not_count(protocol):
     wrong, right = ("v", "a", 20, 30, 0.9), ("v", "a", 0, 10, 0.8)
     for ambiguous, expected in (
         ([], 0.5),  # the wrong one takes rank 1
-        ([("v", 29.9, 50)], 1.0),  # however little they share
-        ([("v", 30, 50)], 0.5),  # touching is not sharing
+        ([("v", 29.9, 50)], 1.0),  # however short the overlap
+        ([("v", 30, 50)], 0.5),  # touching is not overlapping
         ([("w", 20, 30)], 0.5),  # another video's
-        # What finds an instance counts, on an ambiguous segment or not.
+        # A hit counts, even on an ambiguous segment.
         ([("v", 0, 10)], 0.5),
     ):
         ap = _evaluate(truth, [wrong, right], (0.5,), protocol, ambiguous)
         assert ap.mean_ap == pytest.approx([expected])
 
 
-def test_match_says_what_was_right():
+def test_match_tells_right_from_wrong():
     # At 0.5 the first detection takes the instance, at 0.7 the second does.
     instances, found, unclear = _columns(
         [("v", "a", 0, 10), ("v", "b", 0, 1)],
@@ -477,7 +479,7 @@ def test_unknown_protocol_is_refused():
 
 # === Properties ===
 
-# A busy machine is no defect.
+# No deadline: the machine may be busy.
 RANDOM_CASES = settings(derandomize=True, deadline=None, max_examples=40)
 
 _TIMES = st.floats(0, 50, allow_nan=False, width=32)
@@ -544,7 +546,7 @@ def test_false_positive_below_all_others_never_raises_ap(
     before = _evaluate(truth, found, (0.1, 0.5), protocol)
     found.append(("v", "a", 90, 91, -1.0))
     after = _evaluate(truth, found, (0.1, 0.5), protocol)
-    # In fact it changes nothing: it comes after all recall.
+    # It even changes nothing, since it comes after all hits.
     np.testing.assert_allclose(after.ap, before.ap, rtol=1e-12)
 
 
@@ -598,7 +600,7 @@ def test_argsort_sorts_and_keeps_every_position(values):
 def test_argsort_is_numpys_without_vector_instructions(tmp_path):
     rng = np.random.default_rng(0)
     values = [
-        # Mostly zeros, as the tIoU of a detection with many instances.
+        # Mostly zeros, like the tIoU of a detection with many instances.
         np.where(rng.random(n) < 0.5, rng.integers(0, 4, n), 0).tolist()
         for n in (16, 17, 18, 42, 100, 218, 1000, 5000)
         for _ in range(20)
@@ -693,7 +695,7 @@ def test_unusable_columns_are_refused(instances, detections, message):
 
 
 def test_averages_of_complete_ranges():
-    # mAP t at threshold t: an average is the middle of its range.
+    # With mAP t at threshold t, an average is the middle of its range.
     thresholds = [0.1, 0.2, 0.1 + 0.2, 0.4]
     thresholds += [0.5 + 0.05 * i for i in range(10)]
     found = averages(thresholds, thresholds)
@@ -728,8 +730,8 @@ def test_equals_the_kit_on_stpns_detections(shared_data):
         np.testing.assert_allclose(
             ap, expected["per_class_ap"][label], atol=1e-9, err_msg=label
         )
-    # The table of its README, in percent with one decimal; it cuts 4.99 to
-    # 4.9 and 0.098 to 0.1, so that half a unit is not enough.
+    # The table of its README, in percent with one decimal. It shows 4.99 as
+    # 4.9 and 0.098 as 0.1, so a tolerance of half a unit is not enough.
     *published, average = expected["repo_readme_reported"]
     np.testing.assert_allclose(100 * result.mean_ap, published, atol=0.1)
     published = float(average.removeprefix("avg "))
@@ -780,7 +782,7 @@ def test_activitynets_sample_is_perfect(shared_data, protocol):
     instances = columns.to_instances(
         video for video in videos.values() if video.subset == "validation"
     )
-    # Three have no length, and are found all the same.
+    # Three have zero length and are found nevertheless.
     assert sum(start == end for start, end in instances.segments) == 3
     found = activitynet.read_detections(
         folder
@@ -798,7 +800,7 @@ def test_activitynets_sample_is_perfect(shared_data, protocol):
 
 
 def test_needs_numpy_only():
-    # Straight from the folder: a user's tools need neither TensorFlow nor us.
+    # Imported from the folder, without TensorFlow and the package.
     folder = ROOT / "tfwstal" / "evaluation"
     code = (
         f"import sys; sys.path.insert(0, {str(folder)!r}); "

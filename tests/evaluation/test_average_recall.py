@@ -1,4 +1,4 @@
-"""AR@AN and AUC of proposals: by hand, against loops, and the command."""
+"""AR@AN and AUC of proposals, by hand, against loops, and in the command."""
 
 import json
 
@@ -35,7 +35,7 @@ def _proposals(rows):
 
 def test_recall_grows_as_the_budget_does():
     # Two proposals in each of 2 videos, largest budget 2: budget j keeps
-    # floor(2 * j / 100) a video: none below 50, one below 100, then two.
+    # floor(2 * j / 100) per video: none below 50, one below 100, then two.
     # v's best is exact, its second hits nothing; w's second has tIoU 7 / 10,
     # which the thresholds 0.5 to 0.7 accept: 5 of 10.
     truth = [("v", 0, 10), ("w", 0, 10)]
@@ -70,7 +70,7 @@ def test_proposals_in_other_videos_lower_the_part_that_is_kept():
     truth = _instances([("v", 0, 10)])
     rows = [("v", 20, 30, 0.9), ("v", 0, 10, 0.8)]
     assert average_recall(truth, _proposals(rows), [0.5], 2).average[-1] == 1
-    # 2 * 1 / 4 of the two proposals of v are kept: the best, which misses.
+    # 2 * 1 / 4 of v's two proposals is one: the best, which misses.
     rows += [("w", 0, 1, 0.5), ("w", 0, 1, 0.4)]
     assert average_recall(truth, _proposals(rows), [0.5], 2).average[-1] == 0
 
@@ -83,7 +83,7 @@ def test_equals_loops(seed):
     for video in videos:
         for start in rng.uniform(0, 50, rng.integers(1, 4)):
             truth.append((video, start, start + rng.uniform(1, 20)))
-        # Ties among no more than 16, where the kit's order is stable.
+        # Ties among at most 16, for which the kit's order is stable.
         for i in range(rng.integers(0, 16) + (video == "v0")):
             start = rng.uniform(0, 50)
             score = round(rng.uniform(), 1 if seed % 2 else 9)
@@ -112,7 +112,7 @@ def test_equals_loops(seed):
     )
 
 
-def test_all_proposals_may_be_the_largest_budget():
+def test_the_largest_budget_may_be_all_proposals():
     rows = [("v", 0, 1, 0.9), ("v", 1, 2, 0.8), ("w", 0, 1, 0.7)]
     truth = _instances([("v", 0, 1), ("w", 0, 1)])
     found = average_recall(truth, _proposals(rows), largest=None)
@@ -161,7 +161,7 @@ def config(tmp_path):
 def test_the_command_compares_files_without_labels(config, tmp_path, capsys):
     report, table = tmp_path / "report.json", tmp_path / "table.md"
     evaluate.main(config("a", "b", report=str(report), table=str(table)))
-    # floor(1 * j / 100 * 100 / 1) of one proposal: it is kept from j = 1 on.
+    # The one proposal is kept from j = 1: floor(1 * j / 100 * 100 / 1) = j.
     assert "| a | 100.00 | 100.00 |" in table.read_text()
     assert "AR@100    AUC" in capsys.readouterr().out
     first, second = json.loads(report.read_text())["results"]

@@ -31,5 +31,5 @@ def test_recall_counts_instances():
     truth = [("v", "a", 0, 10), ("v", "b", 20, 30), ("w", "a", 0, 10)]
     found = [("v", "a", 0, 6, 0.9), ("x", "a", 0, 10, 0.8)]
     scores = score_videos(*as_columns(truth, found, [])[:2], (0.5, 0.7))
-    # tIoU 0.6 finds one of two at one of two thresholds.
+    # tIoU 0.6: one of two instances, at one of two thresholds.
     assert scores == {"v": (0.25, 0.25), "w": (0.0, 0.0)}

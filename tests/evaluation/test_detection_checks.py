@@ -1,7 +1,7 @@
 """Unknown, reversed and late detections, against edited files and an oracle.
 
 Both official kits count a detection in an unknown video as a false positive.
-The oracle loops over all rows, and does the same.
+So does the oracle, which loops over all rows.
 """
 
 import json
@@ -20,8 +20,8 @@ THRESHOLDS = (0.3, 0.5, 0.7)
 def random_rows(seed):
     """Ground truth (video, label, start, end), and detections with scores.
 
-    Detections also have the videos w and x, and the class "c", which the
-    ground truth lacks.
+    The ground truth lacks the videos w and x and the class "c", which
+    detections have.
     """
     rng = np.random.default_rng(seed)
 
@@ -46,7 +46,7 @@ def random_rows(seed):
 
 @pytest.fixture
 def score(tmp_path):
-    """Scores rows through files; keywords are those of EvaluationOptions."""
+    """A function that scores rows by way of files, with EvaluationOptions."""
 
     def act(truth, found, **options):
         database, results = {}, {}
@@ -159,7 +159,7 @@ def test_reversed_detections_are_swapped_skipped_or_refused(score):
 
 def test_times_in_frames_are_noticed(score):
     truth, found = random_rows(9)
-    # Within the stated 80 s and the second after it: nothing to say.
+    # Within the stated 80 s and one second after it: not late.
     inside = [*found[:1], ("u", "a", 70.0, 81.0, 0.5)]
     _, facts = score(truth, inside, ignore_unknown=True)
     assert facts["num_late_detections"] == 0

@@ -45,11 +45,11 @@ _TRUTH = [("u", "a", 0, 10), ("u", "a", 40, 60), ("u", "b", 20, 30)]
 _TRUTH += [("v", "a", 0, 2)]
 _SEGMENTS = [
     (0, 10),  # true positive
-    (1, 10),  # 0.9 of an instance that is taken
+    (1, 10),  # tIoU 0.9 with an instance that is already found
     (20, 30),  # equal to b's
-    (5, 14),  # 5 / 14 of a's
-    (25, 40),  # 5 / 20 of b's
-    (70, 80),  # nothing
+    (5, 14),  # tIoU 5 / 14 with a's
+    (25, 40),  # tIoU 5 / 20 with b's
+    (70, 80),  # overlaps nothing
     (90, 95),  # ambiguous
 ]
 _FOUND = [("u", "a", *s, 0.9 - 0.1 * i) for i, s in enumerate(_SEGMENTS)]
@@ -75,8 +75,8 @@ def test_each_kind_is_told_from_the_others():
 
 
 def test_the_instance_that_is_overlapped_most_decides():
-    # 6 / 10 of a's instance, 8 / 10 of b's: a wrong label, though a's is
-    # reached and taken.
+    # tIoU 6 / 10 with a's instance, 8 / 10 with b's: the label is wrong, though
+    # a's instance is reached.
     truth = [("u", "a", 0, 6), ("u", "b", 0, 8)]
     found = [("u", "a", 0, 6, 0.9), ("u", "a", 0, 10, 0.8)]
     settings = (_instances(truth), _detections(found), (0.5,))
@@ -121,7 +121,7 @@ def test_ranges_include_their_upper_edge():
     assert length.names == ("XS", "S", "M", "L", "XL")
     assert length.num_instances.tolist() == [1, 2, 0, 0, 0]
     np.testing.assert_allclose(length.missed[:2], [0, 1 / 2])
-    # 3 s: found at rank 1; over 3 to 6 s: one of two, at rank 1 of its own.
+    # 3 s: found at rank 1; 3 to 6 s: one of two, at rank 1 of its range.
     np.testing.assert_allclose(length.mean_ap[:2], [1, 1 / 2])
     assert np.isnan(length.mean_ap[2:]).all()
     assert np.isnan(length.missed[2:]).all()
@@ -236,7 +236,7 @@ def test_equals_loops(seed):
 
 
 def test_detads_settings():
-    # is_thumos14 of its scripts, and the other branch.
+    # The branch for is_thumos14 of its scripts, and the other one.
     assert SETTINGS["thumos14"].thresholds == (0.5,)
     anet = SETTINGS["activitynet"]
     np.testing.assert_array_equal(anet.thresholds, np.linspace(0.5, 0.95, 10))
@@ -251,7 +251,8 @@ def test_best_detections_of_each_video_alone():
     found = [("v", "a", 0, 1, 0.1), ("u", "a", 0, 1, 0.2)]
     found += [("u", "a", 5, 6, 0.3)]
     top_k = diagnose(truth, _detections(found)).top_k
-    # One of two, at rank 2; both, at ranks 2 and 3, where 2/3 lifts 1/2.
+    # k = 1: one of two, at rank 2. k = 5: both, at ranks 2 and 3; the
+    # precision 1/2 is raised to 2/3.
     assert top_k[1] == pytest.approx((0.25, 0.5))
     assert top_k[5] == pytest.approx((2 / 3, 1.0))
 
@@ -265,6 +266,6 @@ def test_mean_curve_is_of_the_best_precision_from_there_on():
     # Hits at ranks 2 and 3.
     np.testing.assert_allclose(recall, [1 / 2, 1])
     np.testing.assert_allclose(precision, [1 / 2, 2 / 3])
-    # b has nothing: half of a's.
+    # b has no detections, so the mean is half of a's.
     curve = error_analysis.mean_curve(diagnosis, [0.0, 0.5, 1.0])
     np.testing.assert_allclose(curve, [1 / 3, 1 / 3, 1 / 3])

@@ -1,4 +1,4 @@
-"""Each format gives the detections that the test itself wrote."""
+"""Each format gives back the detections that the test wrote."""
 
 import io
 import json
@@ -167,7 +167,7 @@ def test_numbers_need_a_class_list(written, tmp_path):
         e["label"]
         for entries in formats.read_detections(path).values()
         for e in entries
-    } == {"7", "9", "12"}  # names in a text file may be digits
+    } == {"7", "9", "12"}  # names in a text file may be numbers
     with pytest.raises(InputError, match="name them with --classes"):
         formats.read_detections(written(CONTENTS["json with numbers"]))
     with pytest.raises(InputError, match="class 9 is not in --classes"):
@@ -235,7 +235,7 @@ def test_damaged_pickles_give_one_line(written):
 
 @pytest.fixture
 def pandas_modules(monkeypatch):
-    """Classes that pickle as those of pandas 2: `_mgr` of blocks and axes."""
+    """Classes that pickle like those of pandas 2: `_mgr` of blocks and axes."""
 
     def module(name, **members):
         found = types.ModuleType(name)
@@ -362,7 +362,7 @@ def _mat(**variables):
 
 
 def _mat_variables():
-    """The table of `rows` in each of the layouts."""
+    """The table of `rows` in each layout."""
     videos, start, end, numbers, scores = zip(*rows(), strict=True)
     fields = {"videoname": _cells(videos), "t1": start, "t2": end}
     fields |= {"clsid": numbers, "conf": scores}
@@ -433,7 +433,7 @@ def _truth_columns(rows):
 
 
 def test_ground_truth_of_pickled_tables(written):
-    # A table per class, numbered by its place; then one table with labels.
+    # One table per class, numbered in order; then one table with labels.
     tables = [
         _truth_columns([("v", 0.0, 1.0)]),
         _truth_columns([("w", 2.0, 3.0), ("v", 4.0, 5.0)]),
@@ -519,21 +519,21 @@ def test_wrong_ground_truth_is_named(tmp_path, name, content, message):
 @pytest.mark.parametrize(
     "program",
     [
-        # A place in the memo for which the unpickler would take 64 GB.
+        # A memo index for which the unpickler would allocate 64 GB.
         b"\x80\x02K\x01r\xff\xff\xff\xff.",
-        # A bytearray of 2 ** 40 bytes that are not there.
+        # A bytearray of 2 ** 40 bytes without its content.
         b"\x80\x05\x96\x00\x00\x00\x00\x00\x01\x00\x00.",
-        # 2 ** 60 numbers in lists that hold one another twice.
+        # 2 ** 60 numbers in nested lists, each containing the next twice.
         b"\x80\x02K\x01q\x00"
         + b"".join(
             b"0](" + b"h%c" % i * 2 + b"eq%c" % (i + 1) for i in range(60)
         )
         + b".",
-        # An array whose values are a number of bytes instead of bytes.
+        # An array whose values are an integer instead of bytes.
         b"\x80\x02cnumpy._core.numeric\n_frombuffer\n(J\x00\x00\x00\x7f"
         b"cnumpy\ndtype\nX\x02\x00\x00\x00f4\x85RK\x01\x85X\x01\x00\x00\x00C"
         b"tR.",
-        # A whole number of 5,000 digits.
+        # An integer of 5,000 digits.
         pickle.dumps(columns() | {"video-id": [10**5000] * 30}),
         pickle.dumps(columns() | {"label": 3}),
     ],

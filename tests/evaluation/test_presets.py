@@ -1,8 +1,8 @@
-"""The presets configs/eval_*.flags give the published scores of public files.
+"""The presets configs/eval_*.flags reproduce the published scores.
 
-`shared_data` holds STPN's files and THUMOS-14's annotations. The others are
-read from clones of the repositories that docs/golden.md names, in the folder
-that the environment variable TFWSTAL_PUBLISHED names.
+`shared_data` holds STPN's files and THUMOS-14's annotations. Others are read
+from clones of the repositories in docs/golden.md, in the folder given by the
+environment variable TFWSTAL_PUBLISHED.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ THUMOS = "thumos14/official_txt/thumos14-test-annotations"
 
 @pytest.fixture
 def cloned():
-    """A function from REPOSITORY/PATH to a file of a clone."""
+    """A function REPOSITORY/PATH -> file of a clone."""
 
     def find(path):
         folder = os.environ.get("TFWSTAL_PUBLISHED", "")
@@ -37,7 +37,7 @@ def cloned():
 
 @pytest.fixture
 def score(tmp_path):
-    """A function that evaluates a file by a preset: mAP, averages, facts."""
+    """A function that evaluates by a preset; returns mAP, averages, facts."""
 
     def run(preset, truth, detections, *flags, classes=()):
         digest = hashlib.sha256(detections.read_bytes()).hexdigest()
@@ -73,14 +73,14 @@ def test_stpn_on_210_videos(shared_data, score):
     found, facts = score(
         "eval_thumos14_210", folder / "gt.json", folder / "results.json"
     )
-    # The README cuts 4.99 to 4.9.
+    # The README truncates 4.99 to 4.9.
     published = (52.1, 44.2, 34.7, 26.1, 17.7, 10.1, 4.9, 1.3, 0.1)
     assert list(found.values()) == pytest.approx(published, abs=0.1)
     assert facts["num_videos"] == 210
 
 
 def test_the_lists_of_videos_differ_as_they_say(shared_data, score):
-    # The challenge's folder has all 213: each preset selects its own.
+    # The challenge's folder has all 213 videos; each preset selects its own.
     detections = shared_data / "results" / "stpn" / "results.json"
     for preset, videos in (
         ("eval_thumos14_213", 213),

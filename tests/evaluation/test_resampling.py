@@ -1,7 +1,6 @@
-"""Bootstrap and tie band, against sets that are written out and an oracle.
+"""Bootstrap and tie band, against an oracle on explicit resampled sets.
 
-The oracle scores a resampled set as a set of its own: a video that was drawn
-twice is there twice, under two names.
+In the oracle's set, a video that was drawn twice occurs twice, under two names.
 """
 
 import itertools
@@ -76,7 +75,7 @@ def copied(rows, weights):
 
 @pytest.mark.parametrize("protocol", ["activitynet", "thumos14"])
 @pytest.mark.parametrize("seed", range(4))
-def test_bootstrap_is_that_of_sets_written_out(seed, protocol):
+def test_bootstrap_is_that_of_explicit_sets(seed, protocol):
     rows = random_rows(seed)
     truth, found, unclear = as_columns(*rows)
     matches = ap.match(truth, found, THRESHOLDS, protocol, unclear)
@@ -142,7 +141,7 @@ def test_tie_band_holds_every_order(protocol):
     ]
     values = []
     for order in itertools.permutations(range(5)):
-        # Distinct scores in that order, which keep the groups apart.
+        # Distinct scores in that order, with the groups kept apart.
         ranked = [
             (*row[:4], row[4] + 0.01 * place)
             for row, place in zip(found, order, strict=True)

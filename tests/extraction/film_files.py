@@ -19,7 +19,7 @@ def gray(levels, size=(32, 24)):
 def texture(num_frames, size=(64, 48), shift=(2, 1), seed=0):
     """A smooth random picture that moves by `shift` (x, y) pixels a frame."""
     noise = np.random.default_rng(seed).uniform(0, 255, (size[1], size[0], 3))
-    # Tiled, so that it is smooth across its borders too.
+    # Tiled, so that it is also smooth across its borders.
     smooth = cv2.GaussianBlur(np.tile(noise, (3, 3, 1)), (0, 0), 2)
     smooth = smooth[size[1] : 2 * size[1], size[0] : 2 * size[0]]
     smooth = (smooth - smooth.min()) / np.ptp(smooth) * 255
@@ -40,9 +40,9 @@ def write_film(path, pictures, fps=25, times_ms=None, codec="ffv1", options=()):
         path: the suffix chooses the container.
         pictures: uint8, RGB.
         fps: frames a second.
-        times_ms: time of each frame, in the place of `fps`.
-        codec: of FFmpeg.
-        options: (name, value) of the codec.
+        times_ms: time of each frame, instead of `fps`.
+        codec: FFmpeg's name.
+        options: (name, value) pairs of the codec.
     """
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps, options=dict(options))
@@ -90,5 +90,5 @@ def write_pictures(folder, pictures, name="img", first=1):
     folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures, start=first):
         if picture.ndim == 3:
-            picture = picture[..., ::-1]  # OpenCV has BGR
+            picture = picture[..., ::-1]  # OpenCV uses BGR
         cv2.imwrite(str(folder / f"{name}_{number:05d}.png"), picture)

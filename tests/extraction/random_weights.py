@@ -1,14 +1,14 @@
-"""Random weights for I3D under which no endpoint dies or explodes."""
+"""Random weights for I3D with which no endpoint vanishes or explodes."""
 
 import numpy as np
 import tensorflow as tf
 
 
 def random_values(shapes, seed=0):
-    """dict published name -> float32 array, of a dict of shapes.
+    """dict published name -> random float32 array, for a dict of shapes.
 
-    Kernels keep the scale of what goes through a ReLU; every other value is
-    random too, so that one which is not used or used twice shows.
+    Kernels preserve the scale through a ReLU. All values are random, so that
+    tests notice one that is unused or used twice.
     """
     rng = np.random.default_rng(seed)
     values = {}
@@ -46,7 +46,7 @@ def write_checkpoint(prefix, values):
 
 
 class Mean:
-    """A network that is quick: the mean of each channel, 1024 wide."""
+    """A quick network: the mean of each channel, 1024 wide."""
 
     def __init__(self, channels):
         self.channels = channels

@@ -1,4 +1,4 @@
-"""The folder that extraction writes: whole files, and nothing made twice."""
+"""The folder that extraction writes: whole files, and no repeated work."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ def make_source(tmp_path, name, content=b"film"):
 
 
 def write(folder, source, num_snippets=5):
-    """Gives a video random features in two parts; returns them."""
+    """Writes random features of a video in two parts; returns them."""
     rng = np.random.default_rng(num_snippets)
     features = {
         stream: rng.normal(size=(num_snippets, 8)).astype(np.float32)
@@ -47,7 +47,7 @@ def write(folder, source, num_snippets=5):
 
 def test_features_are_written_whole(tmp_path):
     folder = FeatureFolder(tmp_path / "out", FACTS)
-    # Numbers of rows with more digits than the 0 of the first header.
+    # The final number of rows has more digits than the 0 in the first header.
     for name, length in (("a", 5), ("b", 1234)):
         source = make_source(tmp_path, name)
         expected = write(folder, source, length)
@@ -66,12 +66,12 @@ def test_features_are_written_whole(tmp_path):
     assert read_facts(tmp_path) is None
 
 
-def test_what_is_done_is_known_again(tmp_path):
+def test_finished_videos_are_recognized(tmp_path):
     first = FeatureFolder(tmp_path / "out", FACTS)
     done, begun = (make_source(tmp_path, name) for name in "ab")
     write(first, done)
     first.add(begun, {s: np.zeros((3, 8), np.float32) for s in first.streams})
-    # Killed here.
+    # The first run is killed here.
     again = FeatureFolder(tmp_path / "out", FACTS)
     assert again.has(done)
     assert not again.has(begun)
@@ -139,10 +139,10 @@ def test_labels_are_kept_and_added_to(tmp_path):
     assert path.read_text() == (
         "video_id,labels,fps,frames_per_snippet,split\nb,,25,16,\n"
     )
-    # Filled in by a spreadsheet, with a column less and in its own order.
+    # Edited in a spreadsheet: one column less, and another order.
     path.write_text("\ufefflabels, video_id,fps\nJump;Run,b,25\n")
     folder.write_labels()
-    assert path.read_text().startswith("\ufeff")  # nothing to add
+    assert path.read_text().startswith("\ufeff")  # unchanged: nothing to add
     write(folder, make_source(tmp_path, "a, b"))
     folder.write_labels()
     with open(path, newline="", encoding="utf-8") as file:

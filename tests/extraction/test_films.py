@@ -1,4 +1,4 @@
-"""Frames of films: by time, upright, and what is said of broken ones."""
+"""Frames of films: times, rotation, and messages about broken films."""
 
 import itertools
 import math
@@ -20,9 +20,9 @@ from tfwstal.extraction.sampling import at_frame_rate
 
 
 def nearest_frames(starts, end, fps):
-    """Indices of the frames, one search through all for each.
+    """Indices of the nearest frames, by a linear search for each.
 
-    Fractions: whether a time lies halfway must not hang on rounding.
+    With fractions, so that rounding does not decide ties.
     """
     total = max(1, math.floor((end - starts[0]) * fps + Fraction(1, 2)))
     chosen = []
@@ -64,7 +64,7 @@ def levels(film):
     return [int(frame[0, 0, 0]) for frame in frames]
 
 
-def test_a_film_of_the_same_rate_is_taken_as_it_is(tmp_path):
+def test_a_film_of_the_same_rate_keeps_its_frames(tmp_path):
     write_film(tmp_path / "a.mkv", gray(range(0, 200, 5)))
     film = Film(tmp_path / "a.mkv", 25.0, 24)
     assert levels(film) == list(range(0, 200, 5))
@@ -74,12 +74,12 @@ def test_a_film_of_the_same_rate_is_taken_as_it_is(tmp_path):
 
 def test_other_rates_are_converted_by_time(tmp_path):
     write_film(tmp_path / "a.mkv", gray(range(0, 240, 2)), fps=50)
-    # 120 frames at 50 last 2.4 s: 60 at 25, every other one.
+    # 120 frames at 50 fps last 2.4 s: 60 at 25 fps, every other one.
     found = levels(Film(tmp_path / "a.mkv", 25.0, 24))
     assert found == list(range(0, 240, 4))
     write_film(tmp_path / "b.mkv", gray(range(0, 60, 2)), fps=30)
-    # 30 frames at 30 last 1 s. Frame 3 of 25 is at 120 ms, nearest to 133 ms,
-    # the fifth of 30, and so five of six are taken.
+    # 30 frames at 30 fps last 1 s. At 25 fps, frame 3 is at 120 ms, nearest to
+    # frame 4 at 133 ms: five of six are taken.
     found = levels(Film(tmp_path / "b.mkv", 25.0, 24))
     assert found[:6] == [0, 2, 4, 8, 10, 12]
     assert len(found) == 25
@@ -95,7 +95,7 @@ def test_a_variable_frame_rate(tmp_path):
     assert found[25:27] == [3, 4]
     # Halfway between 1040 and 1500 ms is 1270: 31 at 1240, 32 at 1280.
     assert found[31:33] == [4, 5]
-    assert len(found) in (38, 39)  # 1500 ms and the last frame's length
+    assert len(found) in (38, 39)  # 1500 ms plus the last frame's length
 
 
 def quarters(picture):
@@ -117,8 +117,8 @@ def four_corners(num_frames, width=64, height=48):
     return pictures
 
 
-# By hand, from what the matrix says. (0, 1, -1, 0) shows x downwards and y to
-# the left: a turn to the right, which brings the top left to the top right.
+# By hand from the matrix: (0, 1, -1, 0) shows x downwards and y to the left, a
+# turn to the right that moves the top left corner to the top right.
 @pytest.mark.parametrize(
     ("matrix", "shape", "corners"),
     [
@@ -158,7 +158,7 @@ def test_scaling_is_bilinear(tmp_path):
     np.testing.assert_allclose(frame[24, 1:-1, 0], expected[1:-1], atol=1)
 
 
-def test_a_broken_end_gives_what_is_there_and_a_note(tmp_path):
+def test_a_broken_end_gives_the_frames_before_it_and_a_note(tmp_path):
     rng = np.random.default_rng(0)
     pictures = rng.integers(0, 255, (100, 24, 32, 3), np.uint8)
     write_film(tmp_path / "whole.mp4", pictures, codec="mpeg4")
@@ -168,15 +168,15 @@ def test_a_broken_end_gives_what_is_there_and_a_note(tmp_path):
     film = Film(tmp_path / "cut.mkv", 25.0, 24)
     assert 40 <= len(list(film.frames())) <= 60
     assert "its header says 4.0" in film.notes[-1]
-    # The table of an .mp4 is at its end.
+    # The index of an .mp4 is at its end.
     content = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="cut.mp4 cannot be opened as a film"):
         list(Film(tmp_path / "cut.mp4", 25.0, 24).frames())
 
 
-# In an .mp4, packets of a damaged part fail; in an .mpg the decoder finds the
-# next whole one and says which frames it made up.
+# In an .mp4 the damaged packets fail; in an .mpg the decoder skips to the next
+# whole packet and marks the frames it made up.
 @pytest.mark.parametrize(
     ("name", "codec", "note"),
     [

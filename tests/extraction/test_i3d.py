@@ -31,8 +31,8 @@ def test_every_variable_is_a_published_one():
     assert {id(each) for each in model.weights} == ids
 
 
-# Strides that divide the size and that do not: SAME pads 5 or 6 of a kernel
-# of 7, and one more behind than before where that is odd.
+# Strides that divide the size or not: SAME pads 5 or 6 for a kernel of 7, and
+# if that is odd, one more behind than before.
 @pytest.mark.parametrize("shape", [(6, 8, 5), (5, 7, 8)])
 @pytest.mark.parametrize(("kernel", "stride"), [(7, 2), (3, 1), (1, 1)])
 def test_a_unit_is_the_loop(shape, kernel, stride):
@@ -64,7 +64,7 @@ def test_a_unit_is_the_loop(shape, kernel, stride):
     "endpoint", [e for e in i3d.ENDPOINTS if isinstance(e, i3d.MaxPool)]
 )
 def test_a_max_pool_is_the_loop(shape, endpoint):
-    # Negative values: padding with zeros, as in ports, would win over them.
+    # Negative values: zero padding, as in ports, would be the maximum.
     inputs = -np.random.default_rng(1).uniform(1, 2, (2, *shape, 3))
     layer = i3d._layer(endpoint)
     expected = reference.max_pool(inputs, endpoint.kernel, endpoint.stride)
@@ -107,8 +107,8 @@ def test_features_and_logits_are_averages_of_the_last_endpoint(model, found):
     ]
     assert_close(ends["features"], features)
     assert_close(model(tf.constant(clips, tf.float32)), features)
-    # Windows of two cells in time, (0, 1) and (1, 2), then their mean: the
-    # cell in the middle counts twice.
+    # Mean of windows of two cells in time, (0, 1) and (1, 2): the middle cell
+    # counts twice.
     cells = last.mean(axis=(2, 3))
     pooled = (cells[:, 0] + 2 * cells[:, 1] + cells[:, 2]) / 4
     kernel = np.asarray(model.logits.kernel, np.float64)[0, 0, 0]

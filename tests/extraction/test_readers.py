@@ -1,4 +1,4 @@
-"""Processes that read videos: their answers, crashes and end."""
+"""Reader processes: their messages, crashes and end."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ SETTINGS = Settings(flow="dis", shorter_side=32, crop_size=32)
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """Sources: two films of 2 and 3 snippets, a short one, one with notes."""
+    """Sources: films of 2 and 3 snippets, a short film, one with notes."""
     folder = tmp_path_factory.mktemp("films")
     write_film(folder / "a.mkv", texture(35, (48, 32)))
     write_film(folder / "b.mkv", texture(50, (48, 32), seed=1))
@@ -38,7 +38,7 @@ def received(sources, **arguments):
 
 
 @pytest.mark.parametrize("num_workers", [1, 3])
-def test_each_video_is_read_as_here(films, num_workers):
+def test_videos_are_read_as_in_this_process(films, num_workers):
     found = received(list(films.values()), num_workers=num_workers)
     for name, count, left in (("a", 2, 3), ("b", 3, 2)):
         *snippets, last = found[name]
@@ -57,13 +57,13 @@ def test_each_video_is_read_as_here(films, num_workers):
 
 
 class Crash(type(pathlib.Path())):
-    """A path that ends the process which receives it."""
+    """A path that ends the process that receives it."""
 
     def __reduce__(self):
         return os._exit, (7,)
 
 
-def test_a_crash_takes_one_video_with_it(films):
+def test_a_crash_fails_one_video_only(films):
     crash = Source("crash", Crash("x.mkv"), False)
     sources = [films["a"], crash, films["b"]]
     found = received(sources, num_workers=1)
@@ -76,7 +76,7 @@ def test_processes_end_with_the_command(films):
     with Readers([films["b"], films["a"]], SETTINGS, 2, 1) as readers:
         for message in readers.messages():
             if message:
-                break  # in the midst of the work
+                break  # in the middle of the work
         processes = list(readers._processes.values())
         assert len(processes) == 2
     deadline = time.monotonic() + 10

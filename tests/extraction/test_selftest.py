@@ -1,8 +1,8 @@
 """The self-test, with a stand-in for DeepMind's checkout.
 
-The stand-in has the files, names and shapes of the real one, smaller pictures
-and random weights; its logits are the network's own, whose numbers
-`test_i3d` checks. The published weights were not at hand.
+The stand-in has the real files, names and shapes, with smaller pictures and
+random weights. Its logits are computed by our network, which `test_i3d` tests.
+The published weights were not available.
 """
 
 import numpy as np
@@ -44,7 +44,7 @@ def checkout(tmp_path_factory):
 
 
 def write_expected(path, logits):
-    """As evaluate_sample.py prints them."""
+    """Writes logits as evaluate_sample.py prints them."""
     lines = [f"Norm of logits: {np.linalg.norm(logits):f}", ""]
     lines.append("Top classes and probabilities")
     for index in np.argsort(logits)[::-1][:20]:

@@ -1,4 +1,4 @@
-"""Snippets of frames and flows; folders of pictures; which videos there are."""
+"""Snippets of frames and flow; folders of pictures; lists of videos."""
 
 import numpy as np
 import pytest
@@ -27,11 +27,11 @@ def read(path, **settings):
     return [None if s[0] is None else np.stack(s) for s in streams], reading
 
 
-def test_the_centre_and_the_values():
+def test_centre_crop_and_scaling():
     assert pictures.scaled_size(320, 240, 256) == (341, 256)
     assert pictures.scaled_size(240, 320, 256) == (256, 341)
     assert pictures.scaled_size(256, 256, 256) == (256, 256)
-    # 341 - 224 is 117: 58 columns on the left, 59 on the right.
+    # 341 - 224 is 117: 58 columns are cut on the left, 59 on the right.
     grid = np.arange(256 * 341).reshape(256, 341)
     cut = pictures.centre(grid, 224)
     assert cut.shape == (224, 224)
@@ -44,14 +44,14 @@ def test_the_centre_and_the_values():
     ("num_frames", "num_snippets", "left_out"),
     [(16, 1, 0), (31, 1, 15), (32, 2, 0), (50, 3, 2)],
 )
-def test_what_is_behind_the_last_snippet_is_left_out(
+def test_frames_after_the_last_snippet_are_left_out(
     tmp_path, num_frames, num_snippets, left_out
 ):
     write_film(tmp_path / "a.mkv", gray(range(num_frames)))
     (rgb, flow), reading = read(tmp_path / "a.mkv", flow="dis")
     assert rgb.shape == (num_snippets, 16, 16, 16, 3)
     assert rgb.dtype == np.uint8
-    # As many snippets of flow: the last flow of n - 1 is repeated.
+    # n frames have n - 1 flows; the last is repeated.
     assert flow.shape == (num_snippets, 16, 16, 16, 2)
     np.testing.assert_array_equal(
         rgb[..., 0, 0, 0].ravel(), range(16 * num_snippets)
@@ -81,7 +81,7 @@ def test_too_short(tmp_path):
         read(tmp_path / "a.mkv", flow="dis", frames_per_snippet=1)
 
 
-# A picture that moves by 2 pixels to the right and 1 down a frame.
+# In each frame the picture moves 2 pixels to the right and 1 down.
 @pytest.mark.parametrize("method", ["tvl1", "dis"])
 def test_flow_is_that_of_the_frames(method):
     flow = Flow(method)
@@ -102,8 +102,7 @@ def test_flow_is_truncated():
 
 
 def test_each_snippet_has_the_flows_from_its_frames(tmp_path):
-    # Two frames of one level and then another: flow k goes from frame k to
-    # k + 1, and what DIS says of pairs taken alone must come out.
+    # Flow k goes from frame k to k + 1, as DIS computes it for each pair alone.
     frames = texture(9, size=(32, 24), shift=(1, 2))
     write_film(tmp_path / "a.mkv", frames)
     (_, found), _ = read(tmp_path / "a.mkv", flow="dis", frames_per_snippet=3)
@@ -131,7 +130,7 @@ def test_pictures_of_frames_and_flow(tmp_path, num_flows):
         tmp_path / "v", flow="images", frames_per_snippet=5
     )
     np.testing.assert_array_equal(rgb[..., 3, 3, 1].ravel(), range(10))
-    # 0 to 255 stand for -20 to 20, and these for -1 to 1.
+    # Pixels 0 to 255 mean flows of -20 to 20, which become -1 to 1.
     x = [-1 + 2 * min(k, num_flows - 1) / 255 for k in range(10)]
     np.testing.assert_allclose(flow[..., 3, 3, 0].ravel(), x, atol=1e-6)
     np.testing.assert_allclose(
@@ -191,7 +190,7 @@ def test_flow_pictures_are_not_scaled(tmp_path):
         read(tmp_path / "v", flow="images", shorter_side=32)
 
 
-def test_frames_without_the_flow_that_is_wanted(tmp_path):
+def test_frames_without_the_requested_flow(tmp_path):
     write_pictures(tmp_path / "v", gray(range(20), (24, 24)))
     with pytest.raises(InputError, match="no pictures flow_x_00001.jpg"):
         read(tmp_path / "v", flow="images")
@@ -211,7 +210,7 @@ def test_real_frames(shared_data):
 
 
 def test_the_published_video_has_265_snippets(tmp_path):
-    # 4,243 frames, of which 3 are behind the last whole snippet.
+    # 4,243 frames, 3 of them after the last whole snippet.
     picture = np.zeros((16, 16, 3), np.uint8)
     cv2.imwrite(str(tmp_path / "one.png"), picture)
     (tmp_path / "v").mkdir()

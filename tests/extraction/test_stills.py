@@ -1,4 +1,4 @@
-"""Single frames of videos: those of their times, in any container."""
+"""Single frames of videos at given times, in any container."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ TIMES = (0.0, 0.5, 3.0, 5.02, 7.98, 1.0)
 
 
 def read(path, times=TIMES, side=16):
-    """The length of a video, and the gray level of its frames at times."""
+    """The length of a video, and the gray level of its frames at `times`."""
     (source,), _ = sources.find(path)
     with stills.opened(source, 25.0) as video:
         return video.seconds, [video.frame(t, side).mean() for t in times]
@@ -32,7 +32,7 @@ def read(path, times=TIMES, side=16):
         ("a.mp4", "libx264"),
         ("a.webm", "libvpx"),
         ("a.avi", "mpeg4"),
-        ("a.ts", "libx264"),  # its seeks end behind the time
+        ("a.ts", "libx264"),  # seeking ends after the requested time
     ],
 )
 def test_a_frame_is_that_of_its_time(tmp_path, name, codec):
@@ -41,13 +41,13 @@ def test_a_frame_is_that_of_its_time(tmp_path, name, codec):
     write_film(path, gray(range(200)), codec=codec, options=[("g", "50")])
     seconds, found = read(path)
     assert seconds == pytest.approx(8.0, abs=0.05)
-    # Frame n of 25 a second is shown from n / 25 on.
+    # At 25 fps, frame n is shown from n / 25 s on.
     expected = [0, 12, 75, 125, 199, 25]
-    # Levels are rounded on the way to YUV and by lossy codecs.
+    # The conversion to YUV and lossy codecs round the levels.
     np.testing.assert_allclose(found, expected, atol=4)
 
 
-def test_a_film_recorded_live_says_no_length(tmp_path):
+def test_a_film_recorded_live_states_no_length(tmp_path):
     path = tmp_path / "a.webm"
     with av.open(str(path), "w", options={"live": "1"}) as container:
         stream = container.add_stream("libvpx", rate=25)

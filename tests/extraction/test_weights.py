@@ -1,4 +1,4 @@
-"""Checkpoints of the published names and shapes, and of wrong ones."""
+"""Checkpoints with the published names and shapes, and with wrong ones."""
 
 import hashlib
 import importlib.util
@@ -19,7 +19,7 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
 def published_shapes(stream):
-    """From the published list where it is at hand, else from our own."""
+    """Shapes from the published list if available, else from our model."""
     path = SHARED / "i3d" / f"checkpoint_variables_{stream}.json"
     if path.is_file():
         return {n: tuple(s) for n, s in json.loads(path.read_text()).items()}
@@ -120,7 +120,7 @@ def test_missing_and_damaged_checkpoints(rgb, tmp_path):
         weights.load(tmp_path / "model.ckpt", "rgb")
 
 
-def test_without_torch_a_pt_is_answered(tmp_path, monkeypatch):
+def test_without_torch_a_pt_is_refused(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     (tmp_path / "rgb.pt").write_bytes(b"")
     with pytest.raises(InputError, match="needs PyTorch; install it"):
@@ -158,7 +158,7 @@ def as_port(values, rng):
 
 @pytest.fixture
 def port(rgb, tmp_path, monkeypatch):
-    """The port's stored values, and a loader that stands in for torch's."""
+    """The port's stored values; replaces torch's loader."""
     values = {n.removeprefix(PREFIX["rgb"]): v for n, v in rgb.items()}
     stored, gammas = as_port(values, np.random.default_rng(0))
     monkeypatch.setattr(weights, "_load_port", lambda path, stream: stored)

@@ -1,7 +1,7 @@
-"""Strategies of hypothesis: whole inputs, and what may have become of them.
+"""Hypothesis strategies for valid and damaged inputs.
 
-Each example is drawn from one number. Drawing every edit of a file by itself
-would give hypothesis more to shrink, and take ten times as long.
+Each example is drawn from one number. If hypothesis drew every edit of a file,
+it could shrink more, but would take ten times as long.
 """
 
 import copy
@@ -10,8 +10,8 @@ import random
 
 from hypothesis import strategies as st
 
-# What breaks readers of text: numbers beyond all bounds, marks of spreadsheets
-# and of other systems, control characters, deep nesting.
+# Text that breaks parsers: huge numbers, byte order marks, line ends of other
+# systems, control characters, deep nesting.
 SPECIAL = (
     *("nan", "inf", "-inf", "1e400", "-1", "-0.0", "0x10", "1_0", "9" * 5000),
     *("\ufeff", "\r\n", "\r", "\n", "\0", "\x1b[31m", "\x85", "\u2028"),
@@ -26,7 +26,7 @@ NUMBERS = (
 
 
 def _drawn(make):
-    """A function of a random.Random, and more, as one of strategies."""
+    """Turns a function of a random.Random into a function to a strategy."""
 
     def strategy(*arguments, **more):
         return st.integers(0, 2**48).map(
@@ -39,7 +39,7 @@ def _drawn(make):
 
 @_drawn
 def damaged(rng, *contents):
-    """One of some files' bytes after a few edits, or cut, or any bytes."""
+    """The bytes of one of some files after a few edits, or random bytes."""
     if rng.random() < 0.03:
         return rng.randbytes(rng.randrange(60))
     content = bytearray(rng.choice(contents))
@@ -79,7 +79,7 @@ def _copy(rng, content, place):
 
 
 def _cut(rng, content, place):
-    if rng.random() < 0.3:  # else little would be left of most
+    if rng.random() < 0.3:  # more often would leave little of most
         del content[place:]
 
 
@@ -122,7 +122,7 @@ def any_json(rng, *words):
 
 @_drawn
 def changed_json(rng, *contents, words=()):
-    """One of some JSON values with parts replaced, removed or put twice."""
+    """One of some JSON values with parts replaced, removed or repeated."""
     if rng.random() < 0.05:
         return _value(rng, words)
     content = [copy.deepcopy(rng.choice(contents))]
@@ -148,7 +148,7 @@ def changed_json(rng, *contents, words=()):
 
 @_drawn
 def lines(rng, *words):
-    """A few lines as UTF-8, lone surrogates too; of likely words or any."""
+    """A few lines of likely or random words as UTF-8, with lone surrogates."""
     found = []
     for _ in range(rng.randrange(6)):
         separator = rng.choice((" ", " ", ",", ", ", ";", "\t", "  ", "="))

@@ -1,4 +1,4 @@
-"""How many examples a property test has, and what each must keep to."""
+"""Number of examples of a property test, and limits for each example."""
 
 import contextlib
 import pathlib
@@ -9,17 +9,17 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tfwstal.errors import InputError, one_line
 
-SECONDS = 20  # of one example, on a machine with other work
+SECONDS = 20  # for one example, on a busy machine
 MEGABYTES = 256  # of new memory, for inputs of a few kB
 MESSAGE = 900  # characters, without the paths
 
 
 def fuzzed(long, short=30):
-    """Decorator of a property test: its number of examples.
+    """Decorator that sets the number of examples of a property test.
 
     Args:
-        long: under `make test-fuzz`, where the seed decides on them.
-        short: else; the same in every run.
+        long: in `make test-fuzz`, where they depend on the seed.
+        short: otherwise; the same examples in every run.
     """
     is_long = not settings.default.derandomize
     return settings(
@@ -39,18 +39,18 @@ def fuzzed(long, short=30):
 
 @contextlib.contextmanager
 def reading(*folders, error=InputError):
-    """A block that reads an input: it ends well, or in a line for the user.
+    """Context in which a block may read an input or refuse it in one line.
 
-    Fails if the block raises anything else, takes longer than SECONDS, or
-    needs more than MEGABYTES, or if the message of its error has a line break
-    or another character that does not print, or quotes pages of the input.
+    Fails if the block raises another error, takes longer than SECONDS or needs
+    more than MEGABYTES, or if the message has unprintable characters, such as
+    line breaks, or quotes too much of the input.
 
     Args:
-        *folders: paths that messages name, which do not count as quotes.
-        error: the class of the errors that are lines for the user.
+        *folders: paths in messages that do not count towards their length.
+        error: the class of the allowed errors.
 
     Yields:
-        an empty list, which has the error after the block if there was one.
+        An empty list, to which an error is appended after the block.
     """
     refusals = []
     try:
@@ -58,7 +58,7 @@ def reading(*folders, error=InputError):
             warnings.simplefilter("ignore")
             yield refusals
     except error as refusal:
-        # Of other errors than ours, as commands print them.
+        # Other errors as commands print them.
         is_ours = isinstance(refusal, InputError)
         message = str(refusal) if is_ours else one_line(refusal)
         for folder in folders:
@@ -88,12 +88,12 @@ def _within(seconds):
 
 @contextlib.contextmanager
 def _needing(megabytes):
-    """Compares the most memory of a block with that at its begin; on Linux."""
+    """Fails if the peak memory of a block rises by more; on Linux only."""
     process = pathlib.Path("/proc/self")
     if not (process / "clear_refs").exists():
         yield
         return
-    (process / "clear_refs").write_text("5")  # the peak is what is held now
+    (process / "clear_refs").write_text("5")  # resets the peak
     before = _peak_kilobytes(process)
     yield
     needed = (_peak_kilobytes(process) - before) / 1024

@@ -1,4 +1,4 @@
-"""Annotations: JSON, CSV, texts and arrays; lists of classes and videos."""
+"""Annotations: JSON, CSV, text files, arrays; lists of classes and videos."""
 
 import json
 import math
@@ -39,7 +39,7 @@ RULES = ("error", "skip", "keep")
 
 
 def check_converted(path):
-    """What convert reads: usable, or one line, with each --bad_segments."""
+    """convert reads it or refuses it in one line, with each --bad_segments."""
     for rule in RULES:
         with reading(path):
             videos, bad = labels.read_annotations(path, rule)
@@ -57,7 +57,7 @@ def check_converted(path):
 
 
 def check_evaluated(path, classes=None):
-    """What evaluate reads, likewise."""
+    """evaluate reads it or refuses it in one line."""
     for rule in RULES:
         with reading(path):
             videos, _ = formats.read_ground_truth(path, "test", rule, classes)

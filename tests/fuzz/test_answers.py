@@ -1,4 +1,4 @@
-"""Answers of a model server: changed JSON and messages, or any text."""
+"""Answers of a model server: changed JSON and messages, or random text."""
 
 import json
 
@@ -33,7 +33,7 @@ WORDS = ("b64", "dtype", "dim", "size", "inputs", "features", "a")
 
 
 def assert_valid(found):
-    """Detections of VIDEOS that can be written and printed."""
+    """Checks that detections of VIDEOS can be written and printed."""
     assert len(found) == len(VIDEOS)
     for video in found:
         scores = [each["score"] for each in video]
@@ -67,7 +67,7 @@ def test_json(part, whole, data):
 def test_messages(content):
     try:
         answer = predict_pb2.PredictResponse.FromString(content)
-    except DecodeError:  # gRPC itself answers INTERNAL then
+    except DecodeError:  # here gRPC itself answers INTERNAL
         return
     with reading():
         assert_valid(over_grpc(answer).localize(VIDEOS))

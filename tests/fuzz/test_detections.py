@@ -1,4 +1,4 @@
-"""Detections in each format, and what evaluate makes of them."""
+"""Detections in each format, read and evaluated."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Files of features: .npy, .npz, HDF5, object arrays."""
+"""Feature files: .npy, .npz, HDF5, object arrays."""
 
 import io
 import pickle
@@ -73,7 +73,7 @@ def test_headers_of_npy(tmp_path, fields, content):
 
 
 def archive(write):
-    """The one file of features that a function of raw_folders writes."""
+    """The one feature file that a function of raw_folders writes."""
 
     def content(folder):
         write(folder, VIDEOS)
@@ -85,7 +85,7 @@ def archive(write):
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
-    """dict from the kind of a file to its name and bytes."""
+    """dict from kind of file to name and bytes."""
     return {
         write.__name__: archive(write)(tmp_path_factory.mktemp("archive"))
         for write in (
@@ -131,7 +131,7 @@ def test_object_arrays(tmp_path, content):
 @fuzzed(10_000)
 @given(st.data())
 def test_wtalc(tmp_path, data):
-    """The file of all features, its names as they should be."""
+    """The file of all features, with valid names."""
     annotations = tmp_path / "X-Annotations"
     if not annotations.exists():
         raw_folders.save_wtalc_annotations(annotations, VIDEOS)

@@ -68,6 +68,6 @@ def test_flags_of_a_run(tmp_path, content):
         if field.type in (tuple[float, ...], tuple[int, ...])
     ],
 )
-def test_ranges_of_no_use(name, text):
+def test_unusable_ranges(name, text):
     with pytest.raises(flags.Error, match=f"--{name}={text}: the range "):
         parse(["x", f"--{name}={text}"], "localize")

@@ -1,4 +1,4 @@
-"""Folders of films and of features: names of files, films, pictures."""
+"""Folders of films and features: names of files; damaged films, pictures."""
 
 import shutil
 
@@ -31,7 +31,7 @@ PICTURE = st.tuples(
 
 @pytest.fixture
 def folder(tmp_path):
-    """Makes an empty folder, the same one for each example."""
+    """A function that empties the same folder and fills it with files."""
 
     def make(names):
         root = tmp_path / "videos"
@@ -40,7 +40,7 @@ def folder(tmp_path):
         for name in names:
             try:
                 (root / name).touch()
-            except (OSError, UnicodeError):  # no name of a file here
+            except (OSError, UnicodeError):  # not a file name on this system
                 continue
         return root
 

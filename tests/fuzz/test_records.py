@@ -1,4 +1,4 @@
-"""Folders of records: their description, their shards, each record."""
+"""Records folders: description, shards and single records."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def whole(tmp_path_factory):
 
 
 def check_read(root):
-    """Reads all that training and localizing do."""
+    """Reads everything that training and localization read."""
     with reading(root):
         info = folder.read(root)
         assert info.classes and not any(map(name_problem, info.classes))
@@ -58,7 +58,7 @@ def check_read(root):
 
 @pytest.fixture
 def copied(whole, tmp_path):
-    """A copy of the records, to be changed, whole again for each example."""
+    """A fresh copy of the records for each example."""
     root = tmp_path / "records"
     shutil.copytree(whole, root)
     return root
@@ -125,7 +125,7 @@ def examples(draw):
     | st.just(record_format.encode(RECORDS[0]))
 )
 def test_records(copied, whole, content):
-    """With a right checksum, beside one that is whole."""
+    """The checksum is correct, and a valid record follows."""
     name = folder.shard_name("set", "train", 0, 1)
     with tf.io.TFRecordWriter(str(copied / name)) as writer:
         writer.write(content)

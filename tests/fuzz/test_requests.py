@@ -39,7 +39,7 @@ def served(tmp_path_factory):
 
 
 def check_served(served, signature, **inputs):
-    """Answers, or INVALID_ARGUMENT with a message that gRPC can carry."""
+    """Answers, or fails with INVALID_ARGUMENT and a message that fits gRPC."""
     try:
         with reading(error=()):
             answer = served(signature, **inputs)

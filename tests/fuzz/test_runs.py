@@ -1,4 +1,4 @@
-"""The files of runs and of searches: checkpoints, classes, models, scores."""
+"""Files of runs and searches: checkpoints, classes, models, scores."""
 
 import json
 import types
@@ -27,7 +27,7 @@ DESCRIPTION = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A finished run, with a checkpoint of it before its end."""
+    """A finished run, and a checkpoint from before its end."""
     folder = tmp_path_factory.mktemp("run") / "run"
     run_folder.create(folder, {"seed": "0"}, ("a", "b", "c"))
     model = random_model()
@@ -73,7 +73,7 @@ def test_models(run, tmp_path, data):
     (tmp_path / run_folder.MODEL).write_bytes(content)
     with reading(tmp_path):
         model, _ = run_folder.load(tmp_path)
-        # A whole archive cannot have other weights: its members are summed.
+        # An archive that opens has the same weights: it has checksums.
         assert len(model.weights) == len(run.model.weights)
         for ours, theirs in zip(model.weights, run.model.weights, strict=True):
             np.testing.assert_array_equal(ours, theirs)

@@ -15,7 +15,7 @@ from tfwstal.method.model import TERMS
 
 LENGTHS = [17, 8, 1]
 LOSS_WEIGHTS = (0.5, 0.2, 0.3, 0.4, 0.6)
-# The oracle has no float32 noise, so that the step can be small.
+# The oracle has no float32 noise, so the step can be small.
 STEP = 1e-5
 OWN = {"classifier": "own"}
 WEIGHTED = {"activation": "weighted"}
@@ -46,8 +46,8 @@ def reached(options):
         pooled = own
     branch = {"both": pooled | own, "attention": pooled, "mil": own}
     scores = embedding | attention | branch[options.branches]
-    # Which centroid is near is a choice, so that what only makes it, the
-    # attention and the classifiers, has no gradient.
+    # The choice of a centroid has no gradient, so neither have the attention
+    # and the classifiers, which only affect this choice.
     semantic = embedding | {"centroids"}
     guide = embedding | attention | own
     if options.guide_detach and options.activation == "plain":
@@ -64,8 +64,8 @@ def oracle(point, labels, options, held_attention=None):
         point: features [B, T, D] and weights, under the names of `reached`.
         labels: [B, C].
         options: the model's.
-        held_attention: foreground attention of each video that Eq. 7 sees
-            in place of the point's own.
+        held_attention: foreground attention of each video for Eq. 7, instead
+            of the point's own.
     """
     sums = dict.fromkeys((*TERMS, "total"), 0.0)
     for row, length in enumerate(LENGTHS):
@@ -94,10 +94,7 @@ def oracle(point, labels, options, held_attention=None):
 
 
 def library_gradients(model, inputs, labels):
-    """Gradient of each term and of the total: {term: {name: float64}}.
-
-    None where there is none.
-    """
+    """Gradient of each term and the total: {term: {name: float64 or None}}."""
     variables = weight_variables(model)
     features = tf.constant(inputs["features"])
     with tf.GradientTape(persistent=True) as tape:
@@ -122,7 +119,7 @@ def library_gradients(model, inputs, labels):
 
 
 def slopes(point, moved, direction, evaluate, step):
-    """Central differences along `direction`, in every name of `moved`."""
+    """Central differences along `direction`, for all names in `moved`."""
     ends = [
         evaluate(
             {
@@ -181,7 +178,7 @@ def test_every_gradient_is_the_oracles_slope(arguments, seed):
             for step in (STEP, STEP / 4)
         )
         for term, expected in along.items():
-            # A kink within the step would tell the two steps apart.
+            # With a kink within the step, the two steps would differ.
             assert expected == pytest.approx(closer[term], rel=1e-5, abs=1e-8)
             gradient = gradients[term][name]
             where = f"{term} by {name}"
@@ -189,7 +186,7 @@ def test_every_gradient_is_the_oracles_slope(arguments, seed):
                 assert expected == 0.0, where
                 assert gradient is None or not np.any(gradient), where
                 continue
-            assert abs(expected) > 1e-6, where  # or it would prove nothing
+            assert abs(expected) > 1e-6, where  # otherwise the test is void
             slope = np.sum(gradient * direction.reshape(gradient.shape))
             assert slope == pytest.approx(expected, rel=1e-4, abs=1e-6), where
 
@@ -216,7 +213,7 @@ def test_every_trainable_weight_gets_a_gradient(classifier):
     [("attention", "class_kernel"), ("mil", "pooled_kernel")],
 )
 def test_idle_branch_gets_a_gradient_of_zero(branches, idle):
-    # Zero and not None, of which optimizers would complain.
+    # Zero and not None, which optimizers would warn about.
     model = random_model(
         classifier="own",
         branches=branches,

@@ -1,4 +1,4 @@
-"""What must change no answer, and what must only permute it."""
+"""Changes that must not alter the outputs, or must only permute them."""
 
 import keras
 import numpy as np
@@ -48,7 +48,7 @@ def answers(model, inputs, labels):
 
 
 def detections(outputs, order=slice(None)):
-    """One sorted list of (class, start, end, score) a video."""
+    """One sorted list of (class, start, end, score) per video."""
     videos = []
     for row, length in enumerate(np.array(LENGTHS)[order]):
         alone = {
@@ -82,8 +82,8 @@ def assert_same_detections(one, other):
 @pytest.mark.parametrize("extra", [0, 1, 17])
 @pytest.mark.parametrize("filler", [np.nan, np.inf, -1e30])
 def test_padding_changes_nothing(filler, extra, reading):
-    # The first class's logits are low, so that a zero left in the padding
-    # would be among the best.
+    # The first class's logits are low, so a zero in the padding would be among
+    # the best.
     model = random_model(kernel_size=4, **reading)
     model.classifier.bias.assign(model.classifier.bias - [9.0, 0, 0, 0])
     inputs, labels = random_batch(LENGTHS)
@@ -142,7 +142,7 @@ def test_permuting_the_classes_permutes_the_answers(attention, reading):
     variables = weight_variables(model)
     for name, variable in weight_variables(renamed).items():
         if name.startswith(("pooled", "class")):
-            # A shared one comes by both names, and is assigned the same twice.
+            # A shared one is under both names and is assigned twice.
             variable.assign(np.asarray(variables[name])[..., order])
     renamed.centroids.assign(np.asarray(renamed.centroids)[order])
     inputs, labels = random_batch(LENGTHS, num_classes=4)
@@ -254,7 +254,7 @@ def test_half_precision_keeps_softmaxes_and_means_in_float32(half):
         )
 
 
-def test_half_precision_takes_distances_and_losses_in_float32(half):
+def test_half_precision_computes_distances_and_losses_in_float32(half):
     model, exact, step = half
     inputs, labels = random_batch(LENGTHS)
     outputs = model(inputs)
@@ -267,7 +267,7 @@ def test_half_precision_takes_distances_and_losses_in_float32(half):
         }
         for name in PER_SNIPPET:
             video[name] = video[name][:length]
-        # What follows from the half-precise embedding is exact again.
+        # Computations on the half-precision embedding are in float32 again.
         expected = reference.loss_terms(
             video,
             np.flatnonzero(labels[row]) + 1,

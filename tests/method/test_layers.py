@@ -25,10 +25,10 @@ def test_zero_padding_removes_nan_from_value_and_gradient():
 def test_attention_pool_by_hand():
     # One video, two snippets with one feature each, 2 and 6.
     embedding = tf.constant([[[2.0], [6.0]]])
-    # Foreground weights 1:3, context only the first, background none.
+    # Foreground weights are 1:3; context uses only the first, background none.
     attention = tf.constant([[[0.25, 0.5, 0.0], [0.75, 0.0, 0.0]]])
     pooled = layers.attention_pool(embedding, attention)
-    # (0.25 * 2 + 0.75 * 6) / 1 = 5;  0.5 * 2 / 0.5 = 2;  0 where all vanish.
+    # (0.25 * 2 + 0.75 * 6) / 1 = 5;  0.5 * 2 / 0.5 = 2;  0 if all vanish.
     np.testing.assert_allclose(pooled, [[[5.0], [2.0], [0.0]]])
 
 

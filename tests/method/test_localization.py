@@ -17,7 +17,7 @@ ETA = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # exact in float32
 
 
 def random_video(length, num_classes, seed):
-    """Smooth activations, so that runs have all lengths, and video scores."""
+    """Smooth activations, which give runs of all lengths, and video scores."""
     rng = np.random.default_rng(seed)
     steps = rng.normal(size=(length, num_classes + 1)).cumsum(axis=0)
     activation = 1 / (1 + np.exp(-steps))
@@ -82,7 +82,7 @@ def test_localization_is_the_oracle(
     eta=st.lists(st.integers(1, 4), min_size=1, max_size=3),
 )
 def test_proposals_are_the_oracle(sequences, eta):
-    # Whole numbers, so that many values lie on the threshold itself.
+    # Integers, so that many values equal the threshold.
     found = localization.proposals(
         [(tf.constant(sequences, tf.float32), tuple(map(float, eta)))]
     )
@@ -121,12 +121,12 @@ def test_contrast_of_every_segment_is_the_oracle(seed, length, inflation):
         reference.outer_inner_contrast(z[r], s, e, inflation)
         for r, s, e in segments
     ]
-    # Differences of means of size one.
+    # Tolerance for differences of means of size one.
     np.testing.assert_allclose(contrast, expected, rtol=1e-5, atol=1e-6)
 
 
 def suppress(segments, **arguments):
-    """What `localization.suppress` chose, and the scores, as lists."""
+    """Choice and scores of `localization.suppress`, as lists."""
     row, start, end, scores = zip(*segments, strict=True)
     chosen, scores = localization.suppress(
         tf.constant(row, tf.int32),
@@ -137,7 +137,7 @@ def suppress(segments, **arguments):
 
 
 def oracle_suppress(segments, nms, **arguments):
-    """Class by class, and then of all classes the best first."""
+    """NMS class by class, then the best of all classes first."""
     kept = []
     for row in {segment[0] for segment in segments}:
         own = [i for i, segment in enumerate(segments) if segment[0] == row]
@@ -156,7 +156,7 @@ def oracle_suppress(segments, nms, **arguments):
 
 @st.composite
 def distinct_segments(draw, scores):
-    """Segments (row, start, end, score), none twice in a row."""
+    """Segments (row, start, end, score), distinct within a row."""
     spans = st.tuples(st.integers(0, 2), st.integers(0, 8), st.integers(1, 5))
     spans = draw(st.lists(spans, min_size=1, max_size=12, unique=True))
     return [
@@ -167,7 +167,7 @@ def distinct_segments(draw, scores):
 
 @RANDOM_CASES
 @given(
-    # Few scores, some below zero, so that many are equal.
+    # A few scores, some below zero, so that many are equal.
     segments=distinct_segments(st.integers(-2, 6)),
     # Overlaps of short segments often lie on these thresholds.
     nms_tiou=st.sampled_from([0.0, 0.25, 0.3, 0.5, 0.6, 1.0]),
@@ -186,7 +186,7 @@ def test_hard_nms_is_the_oracle(segments, nms_tiou):
     nms_sigma=st.sampled_from([0.1, 0.3, 1.0]),
 )
 def test_soft_nms_is_the_oracle(segments, seed, nms_sigma):
-    # No two scores meet, not even lowered ones: rounding would order them.
+    # No two scores are equal, even after decay; rounding would order them.
     scores = np.random.default_rng(seed).random(len(segments), np.float32)
     segments = [
         (*segment[:3], float(score))
@@ -214,8 +214,8 @@ def test_soft_nms_takes_scores_below_zero_as_zero():
     exponent=st.floats(-20, 20),
 )
 def test_scaling_the_scores_keeps_choice_and_order(nms, segments, exponent):
-    # Hard NMS only compares. Soft-NMS multiplies, exactly the same where the
-    # factor is a power of two.
+    # Hard NMS only compares. Soft-NMS multiplies, which is exact for a factor
+    # that is a power of two.
     factor = 2.0 ** (exponent if nms == "hard" else round(exponent))
     scaled = [(*segment, score * factor) for *segment, score in segments]
     before, scores = suppress(segments, nms=nms)
@@ -261,7 +261,7 @@ class TestProposals:
 
 class TestInterpolation:
     def test_values_stand_at_snippet_centres(self):
-        # Two samples a snippet stand at -1/4 and +1/4 of a snippet around its
+        # Two samples per snippet are at -1/4 and +1/4 of a snippet from its
         # centre: 0 (held), 1/4, 3/4, 1 (held).
         out = localization.interpolate(tf.constant([[0.0, 1.0]]), 2)
         np.testing.assert_allclose(out, [[0, 0.25, 0.75, 1]])
@@ -275,7 +275,7 @@ class TestInterpolation:
         assert found
         for _, _, start, end in found:
             assert (start + end) / 2 == pytest.approx(2.5, abs=1e-5)
-            assert start != round(start)  # finer than snippets
+            assert start != round(start)  # between snippets
 
 
 def test_attention_branch_thresholds_and_scores_the_attention():
@@ -290,7 +290,7 @@ def test_attention_branch_thresholds_and_scores_the_attention():
         tf.constant([0.0, 0.7, 0.3]),
         settings,
     )
-    # Inner mean 0.9, outer 0, and 0.2 of the video score on top.
+    # Inner mean 0.9, outer mean 0, plus 0.2 of the video score.
     assert sorted(classes.numpy()) == [1, 2]
     np.testing.assert_allclose(segments, [[1, 3], [1, 3]])
     np.testing.assert_allclose(scores, [0.9 + 0.14, 0.9 + 0.06], rtol=1e-6)
@@ -324,7 +324,7 @@ def test_attention_can_have_thresholds_of_its_own():
             eta=(0.2,), eta_attention=(0.5,), threshold_on="both"
         ),
     )
-    # The activation is cut low, the attention high.
+    # The threshold is low for the activation and high for the attention.
     assert sorted(segments.numpy().tolist()) == [[0, 3], [2, 3]]
 
 
@@ -337,10 +337,10 @@ def test_attention_can_have_thresholds_of_its_own():
 )
 def test_silence_before_shifts_segments(seed, shift, nms, density):
     activation, scores = random_video(30, 2, seed)
-    # Enough silence at both ends for every outer area to lie in the video.
+    # Enough silence at both ends that every outer area is inside the video.
     activation = np.pad(activation, [(7, 7), (0, 0)])
     later = np.pad(activation, [(shift, 0), (0, 0)])
-    # Soft-NMS orders what is below zero otherwise; here nothing is.
+    # Soft-NMS orders scores below zero differently; here there are none.
     settings = {"nms": nms, "beta": 9.0, "samples_per_snippet": density}
     before = localize_video(activation, scores, **settings)
     after = localize_video(later, scores, **settings)
@@ -353,7 +353,7 @@ def test_silence_before_shifts_segments(seed, shift, nms, density):
         assert other == pytest.approx(one, rel=1e-5, abs=1e-6)
 
 
-def test_the_best_are_kept_where_there_are_too_many():
+def test_the_best_are_kept_if_there_are_too_many():
     activation, scores = random_video(90, 3, seed=2)
     everything = localize_video(activation, scores)
     assert len(everything) > 5

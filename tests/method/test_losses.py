@@ -45,14 +45,14 @@ def test_fused_log_scores_are_the_oracle(branches):
 
 
 @pytest.mark.parametrize("gap", [1.0, 70.0, 200.0])
-def test_both_branches_keep_a_gradient_however_wrong_they_are(gap):
+def test_both_branches_keep_a_gradient_if_they_are_wrong(gap):
     """At a gap of 70, a probability is too small for float32's normal range."""
     attention = tf.Variable([[gap, 0.0, -1.0]])
     mil = tf.Variable([[gap, 0.0, -1.0]])
     with tf.GradientTape() as tape:
         log_scores = losses.fused_log_scores(attention, mil)
         loss = losses.classification_loss(log_scores, [[0.0, 1.0, 0.0]])
-    # -log of the second class: log(e^gap + 1 + e^-1), which is gap or so.
+    # -log of the second class: log(e^gap + 1 + e^-1), about the gap.
     total = np.exp(gap) + 1 + np.exp(-1)
     np.testing.assert_allclose(loss, [np.log(total)], rtol=1e-6)
     # Both branches are equal, so each gets half of softmax - target.
@@ -63,7 +63,7 @@ def test_both_branches_keep_a_gradient_however_wrong_they_are(gap):
 
 @pytest.mark.parametrize("busy", [0, 1])
 def test_one_branch_far_below_the_other_keeps_its_share(busy):
-    """The gradient is shared out by the branches' own probabilities."""
+    """The branches share the gradient by their probabilities."""
     logits = [tf.Variable([[3.0, 0.0]]), tf.Variable([[3.0, 0.0]])]
     logits[busy].assign([[203.0, 0.0]])
     with tf.GradientTape() as tape:
@@ -74,7 +74,7 @@ def test_one_branch_far_below_the_other_keeps_its_share(busy):
         np.asarray(gradient)
         for gradient in tape.gradient(loss, [logits[busy], logits[1 - busy]])
     )
-    # y = (e^-203 + e^-3 / (1 + e^-3)) / 2: nearly all from the other branch.
+    # y = (e^-203 + e^-3 / (1 + e^-3)) / 2: almost all from the other branch.
     wrong = 1 / (1 + np.exp(-3))
     np.testing.assert_allclose(to_other, [[wrong, -wrong]], rtol=1e-5)
     assert np.abs(to_busy).max() < 1e-30

@@ -51,7 +51,7 @@ OTHERS = {
 
 @st.composite
 def lengths_and_sigma(draw):
-    """Divisors of Eq. 3, and lengths among which those where k changes."""
+    """Divisors of Eq. 3, and lengths, including those at which k changes."""
     sigma = draw(st.tuples(*[st.integers(1, 9)] * 3))
     edges = {n for s in sigma for n in (1, s - 1, s, 2 * s - 1, 2 * s)} - {0}
     some = st.sampled_from(sorted(edges)) | st.integers(1, 24)
@@ -199,7 +199,7 @@ def fitted(kind, xla):
 
 
 @pytest.mark.filterwarnings("ignore:.*_get_.*:DeprecationWarning")
-def test_train_step_is_keras_own_step():
+def test_train_step_equals_that_of_keras():
     ours, history = fitted(tfwstal.TwoStreamLocalizer, xla=False)
     stock, stock_history = fitted(StockStep, xla=False)
     assert history["loss"][-1] < history["loss"][0]
@@ -235,7 +235,7 @@ def test_logged_loss_is_the_mean_over_the_epoch():
 def test_others_are_other_values_of_every_argument():
     defaults = tfwstal.TwoStreamLocalizer(3, 5).get_config()
     for name in ("name", "dtype", "trainable", "num_classes", "feature_dim"):
-        defaults.pop(name, None)  # Keras 2.15 leaves some out
+        defaults.pop(name, None)  # Keras 2.15 omits some
     assert set(defaults) == set(OTHERS)
     for name, value in OTHERS.items():
         assert defaults[name] != value, name
@@ -300,13 +300,13 @@ def test_with_classes_keeps_what_both_lists_have(classifier):
         model.centroids.numpy()[[0, 1, 3]], tuned.centroids.numpy()[[0, 3, 2]]
     )
     assert tuned.centroids.shape == (5, 5)
-    # New centroids are those of a new model, uniform in [0, 1].
+    # New centroids are uniform in [0, 1], as in a new model.
     new = tuned.centroids.numpy()[[1, 4]]
     assert ((0 <= new) & (new <= 1)).all()
     assert tuned.get_config() == {
         **model.get_config(),
         "num_classes": 4,
-        "warmup_steps": 0,  # those of the old training set's epochs
+        "warmup_steps": 0,  # warm-up depends on the size of the training set
     }
 
 

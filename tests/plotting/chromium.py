@@ -20,7 +20,7 @@ def opened(page, profile, seconds=120):
     Args:
         page: Path of the file.
         profile: Path of a folder for the browser's own files.
-        seconds: after which the test fails if it still waits.
+        seconds: timeout, after which the test fails.
 
     Yields:
         Page.
@@ -61,8 +61,8 @@ class Page:
     """A page in a browser.
 
     Attributes:
-        messages: what the browser has reported so far: errors, warnings,
-            uncaught exceptions and what scripts log.
+        messages: reports of the browser so far: errors, warnings, uncaught
+            exceptions and logs of scripts.
     """
 
     def __init__(self, to_browser, from_browser, url, seconds):
@@ -81,7 +81,7 @@ class Page:
             self._take(self._read())
 
     def run(self, script):
-        """The value of an expression of JavaScript, which may be a promise."""
+        """The value of a JavaScript expression, which may be a promise."""
         found = self._ask(
             "Runtime.evaluate",
             expression=script,
@@ -109,7 +109,7 @@ class Page:
             self._take(answer)
 
     def _take(self, event):
-        """Notes an event."""
+        """Records an event."""
         self._events.add(event["method"])
         if event["method"] in (
             *("Runtime.consoleAPICalled", "Runtime.exceptionThrown"),

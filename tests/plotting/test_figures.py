@@ -1,4 +1,4 @@
-"""What all figures share, and the figure of errors."""
+"""Common parts of all figures, and the figure of errors."""
 
 import matplotlib
 import pytest
@@ -28,7 +28,7 @@ def test_names_of_other_scripts_take_an_installed_font(monkeypatch):
 def test_characters_that_no_font_has_are_told_once(tmp_path):
     figure = Figure()
     with figures.style():
-        figure.suptitle("jump \ue7fe\ue7ff")  # of nobody's alphabet
+        figure.suptitle("jump \ue7fe\ue7ff")  # private use: in no font
     path = tmp_path / "a.png"
     assert "install Noto Sans CJK" in figures.save(figure, path)
     assert path.read_bytes().startswith(b"\x89PNG")
@@ -38,7 +38,7 @@ def test_characters_that_no_font_has_are_told_once(tmp_path):
 
 @pytest.mark.parametrize("duration, end", [(9.0, 9.0), (3.0, 4.0), (0.0, 4.0)])
 def test_the_axis_ends_with_the_video(duration, end):
-    """A wrong duration cuts off no segment."""
+    """A wrong duration does not cut off a segment."""
     truth = truth_bars((Segment("a", 1.0, 4.0),), duration)
     figure = timeline.draw("v", [truth, Bars("Row", (), ())])
     assert figure.axes[0].get_xlim() == (0, end)
@@ -54,11 +54,11 @@ def test_errors_without_a_true_positive_show_their_zeros():
         assert (low < line.get_ydata()).all()
         assert (line.get_ydata() < high).all()
     assert [text.get_text() for text in curves.texts] == ["no true positive"]
-    # The one detection has tIoU 1 / 3 with b; without it nothing is found.
+    # The only detection has tIoU 1 / 3 with b; nothing is found.
     assert profile.get_legend_handles_labels()[1] == ["confusion"]
     assert [text.get_text() for text in gains.texts] == ["0.0"] * 5
     assert gains.get_ylim()[0] == 0 and gains.get_ylim()[1] > 1
-    # Of 4 and 3 s, two in the video; other ranges have no value.
+    # Instances of 4 and 3 s, two per video; other ranges have no value.
     shown = [text.get_text() for text in sensitivity.texts]
     assert shown[:5] == ["0.0", "0.0", "–", "–", "–"]
     shown = [text.get_text() for text in missed.texts]

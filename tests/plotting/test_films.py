@@ -1,4 +1,4 @@
-"""Films beside the time axis: their frames, and the page that plays them."""
+"""Films on the time axis: strips of frames, and the page with players."""
 
 import base64
 import html
@@ -26,7 +26,7 @@ from tfwstal.extraction.stills import Coding
 from tfwstal.plotting import film_strip, html_report, timeline
 from tfwstal.plotting.rows import FilmStrip
 
-# Names that a URL, HTML and a shell each would read as something else.
+# ODD has characters that are special in URLs, HTML and shells.
 ODD, PLAIN, OLD = "a #1 & \"b\" 100% 'c'", "plain", "old"
 
 
@@ -43,7 +43,8 @@ def test_frames_stand_at_their_times(tmp_path):
     found = strip(tmp_path / "a.mkv")
     assert found.end == pytest.approx(5.0, abs=0.05)
     assert found.picture.shape == (24, 12 * 24, 3)
-    # Eight frames of 3:2 fill a strip of 12:1; each is that of its middle.
+    # Eight frames of 3:2 fill a strip of 12:1; each shows the middle of its
+    # part.
     cells = np.split(found.picture[..., 0], 8, axis=1)
     for number, cell in enumerate(cells):
         middle = found.end * (number + 0.5) / 8
@@ -54,7 +55,7 @@ def test_frames_stand_at_their_times(tmp_path):
 
 @pytest.mark.parametrize("size", [(24, 96), (96, 24), (48, 48)])
 def test_frames_of_any_shape_keep_it(tmp_path, size):
-    """A disc stays a disc; the narrowest films have 24 frames."""
+    """A disc stays a disc; narrow films have at most 24 frames."""
     width, height = size
     pictures = np.zeros((3, height, width, 3), np.uint8)
     down, right = np.mgrid[:height, :width]
@@ -140,7 +141,7 @@ def films(tmp_path_factory):
 
 @pytest.fixture
 def flags(tmp_path, films):
-    """A function of flags -> Config of a page of four videos with films."""
+    """A function (**flags) -> Config of a page of four videos with films."""
     database = {
         name: {
             "subset": "test",
@@ -160,7 +161,7 @@ def flags(tmp_path, films):
     return lambda **changes: Config(**sources | changes)
 
 
-# Clicks the segments of a video, the second by the keyboard's Enter, and notes
+# Clicks the segments of a video, the second with the Enter key, and records
 # where the film starts and stops.
 _CLICKS = """
 (async () => {
@@ -216,7 +217,7 @@ def test_a_click_plays_a_segment(flags, tmp_path, capsys):
         assert sought == start
         assert stopped == pytest.approx(end, abs=0.01)
         assert state == [True, True, False]  # marked, paused, not marked
-        # It played, from the start on; a slow machine stops it late.
+        # It played from the start; a slow machine may stop it late.
         assert min(times) == start
         assert len(set(times)) > 1
     assert seen["shown"] == pytest.approx(3.0, abs=0.05)  # of 4 s
@@ -238,7 +239,7 @@ def test_the_page_has_frames_and_refers_to_films(flags, tmp_path, films):
         assert kind == "data:image/jpeg;base64"
         picture = imread(io.BytesIO(base64.b64decode(encoded)), "jpeg")
         assert picture.shape == (72, 12 * 72, 3)
-    # Small: the films themselves are not in it.
+    # The page is small, because it does not contain the films.
     assert len(text) < 100_000
     visualize.main(flags(films="", overwrite=True))
     without = (tmp_path / "page.html").read_text("utf-8")

@@ -1,4 +1,4 @@
-"""The page of all videos: what is in it, and what a browser makes of it."""
+"""The page of all videos: its content, and how a browser shows it."""
 
 import base64
 import html.parser
@@ -25,7 +25,7 @@ _LABEL = "<i>jump</i> & 'run' \\ |"
 
 
 def _videos(count=3):
-    """Videos with all kinds of rows; the first has two classes of odd name."""
+    """Videos with all kinds of rows; the first has two oddly named classes."""
     truth = (Segment(_LABEL, 1.0, 4.0), Segment("b", 2.0, 2.5))
     rng = np.random.default_rng(0)
     videos = {
@@ -55,7 +55,7 @@ def _evaluation(facts="f", averages=(), by_video=()):
 
 
 class _Page(html.parser.HTMLParser):
-    """Texts and attributes of a page, by their tags."""
+    """Texts and attributes of a page, by tag."""
 
     def __init__(self, text):
         super().__init__()
@@ -82,7 +82,7 @@ class _Page(html.parser.HTMLParser):
         return json.loads(text)
 
 
-# === What is in it ===
+# === Content ===
 
 
 def test_it_holds_the_rows_of_each_video():
@@ -143,7 +143,7 @@ def test_the_worst_videos_come_first():
     heads = [text for tag, text in page.texts if tag == "th"][-2:]
     assert heads == ["recall %, mean", "mAP %, mean"]
     cells = [text for tag, text in page.texts if tag == "td"]
-    # Video_1 has no instance that was evaluated.
+    # video_1 has no evaluated instance.
     assert cells[-5:] == ["1.0", "1", "0", "-", "-"]
     assert cells[-10:-5] == ["8.0", "2", "2", "50.00", "25.00"]
 
@@ -163,7 +163,7 @@ def test_tables_are_those_of_the_result():
 
 @pytest.fixture
 def flags(tmp_path):
-    """A function of flags -> Config of a page of two videos."""
+    """A function (**flags) -> Config of a page of two videos."""
     database = {
         name: {
             "subset": "Test",
@@ -285,13 +285,13 @@ def test_a_browser_draws_it(tmp_path):
         seen = browser.run(_PROBE)
         assert not browser.messages
     assert not seen["errors"]
-    # The first are near the window, most are not.
+    # Only videos near the window are drawn, so the first ones.
     assert 3 <= seen["drawn"] < 100
     assert seen["titles"][:2] == [_NAME, "video_1"]
     assert len(seen["titles"]) == 200
     assert seen["curves"] == 5
     assert f"{_LABEL}: 1.5 to 4 s, score 0.5" in seen["labels"]
-    # Eight seconds are 710 units wide, from 150 on.
+    # Eight seconds are 710 units wide, starting at 150.
     second = 710 / 8
     expected = [(1, 3), (2, 0.5), (0, 8), (1.5, 2.5)]
     assert np.allclose(
@@ -304,7 +304,7 @@ def test_a_browser_draws_it(tmp_path):
     for name, colour in seen["fills"]:
         colours.setdefault(name, set()).add(colour)
     assert {_LABEL, "b"} <= colours.keys()
-    # One for a class, on the whole page, and none for two.
+    # A class has one colour on the page, and no two classes share one.
     assert all(len(each) == 1 for each in colours.values())
     assert len(set.union(*colours.values())) == len(colours)
     assert seen["of_class"] == 200

@@ -1,7 +1,7 @@
 """Slow float64 oracles for the paper's equations, to test the library against.
 
-Every function treats one video of T snippets without padding, and spells its
-equation out with plain loops over snippets, classes and channels. Nothing here
+Every function takes one video of T snippets without padding, and computes its
+equation with plain loops over snippets, classes and channels. Nothing here
 imports TensorFlow or the library.
 
 Shapes: T snippets, D channels, C actions. Index 0 of a class axis is the

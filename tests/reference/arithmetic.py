@@ -1,4 +1,4 @@
-"""Small pieces that the other oracles share."""
+"""Arithmetic that the other oracles share."""
 
 import math
 

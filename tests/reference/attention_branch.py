@@ -43,7 +43,7 @@ def residual_block(features, kernel, bias, residual=True):
 
 
 def attention(x, kernel, bias, kind="softmax"):
-    """Attentions a^fg, a^ct, a^bg of Section 3.2, one triple a snippet.
+    """Attentions a^fg, a^ct, a^bg of Section 3.2, one triple per snippet.
 
     Args:
         x: [T, D].

@@ -1,7 +1,7 @@
 """The analyses of DETAD in loops (https://arxiv.org/abs/1807.10706).
 
-Rows: an instance is (video, label, start, end); a detection has a score too.
-Scores differ from each other.
+Rows: an instance is (video, label, start, end); a detection also has a score.
+All scores are different.
 """
 
 import math
@@ -107,7 +107,7 @@ def groups_of_best(instances, detections):
 
 
 def missed(instances, detections, threshold):
-    """Rows of the instances that no detection finds at a precision > 0.05."""
+    """Rows of the instances that no detection finds with precision > 0.05."""
     found = found_instances(instances, detections, threshold)
     labels = {row[1] for row in instances}
     average = len(instances) / len(labels)

@@ -9,11 +9,11 @@ def interpolated_average_precision(true_positive, num_ground_truth):
     """Area under the interpolated precision-recall curve (VOC 2011).
 
     The precision at each rank is raised to the highest precision at that rank
-    or a later one, and summed over the changes of recall. The ActivityNet
-    evaluation does the same.
+    or a later one, and summed over the changes of recall, as in ActivityNet's
+    evaluation.
 
     Args:
-        true_positive: one flag a detection, best detection first.
+        true_positive: one flag per detection, best first.
         num_ground_truth: number of instances to find.
 
     Returns:
@@ -38,7 +38,7 @@ def non_interpolated_average_precision(true_positive, num_ground_truth):
     """Mean over the instances of the precision at which each is found.
 
     Args:
-        true_positive: one flag a detection that counts, best first.
+        true_positive: one flag per detection that counts, best first.
         num_ground_truth: number of instances to find.
     """
     total, hits = 0.0, 0
@@ -50,7 +50,7 @@ def non_interpolated_average_precision(true_positive, num_ground_truth):
 
 
 def _argsort_reversed(values):
-    """ActivityNet's `argsort()[::-1]`, as it is for up to 16 values."""
+    """ActivityNet's `argsort()[::-1]`, which is stable up to 16 values."""
     return sorted(range(len(values)), key=values.__getitem__)[::-1]
 
 
@@ -95,11 +95,10 @@ def _thumos14_flags(instances, detections, threshold):
 def mean_average_precision(
     ground_truth, detections, thresholds, protocol="activitynet", ambiguous=()
 ):
-    """Average precision of each class at each tIoU, as either kit counts it.
+    """Average precision of each class at each tIoU, by the rules of either kit.
 
-    Detections of classes without ground truth are passed over. One that found
-    no instance and shares time with an ambiguous segment of its video is
-    passed over too.
+    Detections of classes without ground truth are ignored, and so are those
+    that find no instance and overlap an ambiguous segment of their video.
 
     Args:
         ground_truth: list of (video, label, start, end).
@@ -142,10 +141,10 @@ def mean_average_precision(
 
 
 def average_recall(ground_truth, proposals, thresholds, largest):
-    """Recall at 100 budgets, as ActivityNet's kit for proposals counts it.
+    """Recall at 100 budgets, as in ActivityNet's kit for proposals.
 
-    Each video first keeps the part of its proposals that leaves `largest` of
-    them per video on average, then j / 100 of that, each number rounded down.
+    Each video first keeps a share of its proposals, so that `largest` remain
+    per video on average, then j / 100 of these, each number rounded down.
 
     Args:
         ground_truth: list of (video, start, end).

@@ -1,7 +1,7 @@
 """Slow float64 loops for the layers of I3D, with TensorFlow's SAME padding.
 
-n values with stride s give ceil(n / s). What the last window lacks is padded,
-half before and half behind, and the odd one behind:
+n values with stride s give ceil(n / s). The values that the last window lacks
+are padded, half before and half behind, and the odd one behind:
 https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 
 
 def _windows(size, kernel, stride):
-    """For each output the range of the inputs under the kernel, unclipped."""
+    """For each output, the unclipped range of the inputs under the kernel."""
     count = math.ceil(size / stride)
     missing = max((count - 1) * stride + kernel - size, 0)
     return [
@@ -47,10 +47,10 @@ def unit(inputs, kernel, beta, mean, variance, stride):
     Args:
         inputs: [B, T, H, W, C].
         kernel: [k, k, k, C, filters].
-        beta: [filters], as `mean` and `variance`.
-        mean: of the batch normalization.
-        variance: likewise.
-        stride: of time, height and width.
+        beta: [filters].
+        mean: [filters], of the batch normalization.
+        variance: [filters], likewise.
+        stride: for time, height and width.
 
     Returns:
         [B, T', H', W', filters].

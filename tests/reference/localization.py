@@ -4,7 +4,7 @@ import math
 
 from tests.reference.arithmetic import float64
 
-_SHORTEST_SIDE = 1e-9  # a shorter outer area counts as absent, in snippets
+_SHORTEST_SIDE = 1e-9  # snippets; a shorter outer area counts as absent
 
 
 def proposals(z, thresholds):
@@ -52,10 +52,9 @@ def outer_inner_contrast(z, start, end, inflation=0.2):
     """Inner mean minus outer mean, phi_in - phi_out of Eq. 9.
 
     The outer areas are [start - v, start] and [end, end + v], where
-    v = inflation * (end - start). Each is averaged over what exists of it
-    inside the video, and phi_out is the mean of the sides that exist. Without
-    either side phi_out is 0: a segment that spans the whole video has nothing
-    to contrast with, and keeps its inner mean.
+    v = inflation * (end - start). Each is averaged over its part inside the
+    video, and phi_out is the mean of the sides that exist. Without either side
+    phi_out is 0: a segment that spans the whole video keeps its inner mean.
 
     Args:
         z: [T], the activation of one class.
@@ -91,11 +90,11 @@ def tiou(a, b):
 
 
 def hard_nms(segments, threshold):
-    """Non-maximum suppression: drop what overlaps a better segment too much.
+    """Non-maximum suppression: drops segments that overlap a better one.
 
     Args:
         segments: list of (start, end, score).
-        threshold: a segment goes if its tIoU with a kept one is above this.
+        threshold: a segment is dropped if its tIoU with a kept one is higher.
 
     Returns:
         Indices of the kept segments, best first; equal scores keep the order
@@ -112,9 +111,9 @@ def hard_nms(segments, threshold):
 def soft_nms(segments, sigma, max_outputs):
     """Gaussian soft-NMS: overlapping segments lose score, none is dropped.
 
-    The segment of the highest current score is taken, then every remaining
-    score is multiplied by exp(-tIoU^2 / sigma); and so on. Scores below zero,
-    which overlap would lift, count as zero.
+    The segment with the highest current score is taken and every remaining
+    score is multiplied by exp(-tIoU^2 / sigma); this is repeated. Scores below
+    zero, which overlap would raise, count as zero.
 
     Args:
         segments: list of (start, end, score).
@@ -122,8 +121,8 @@ def soft_nms(segments, sigma, max_outputs):
         max_outputs: the most segments to return.
 
     Returns:
-        List of (index, final score) in the order they were taken; of equal
-        scores the first of the input is taken first.
+        List of (index, final score) in the order they were taken; equal scores
+        keep the order of the input.
     """
     scores = [max(float(score), 0.0) for _, _, score in segments]
     remaining = list(range(len(segments)))
@@ -153,8 +152,8 @@ def localize(
 ):
     """Detections in one video, Section 3.7 and Eq. 9, with hard NMS per class.
 
-    Actions whose video score is below alpha are passed over; if that leaves
-    none, the single best action stays (the first of equals). Snippets i to j
+    Actions whose video score is below alpha are skipped; if none is left, the
+    best action stays (the first of equals). Snippets i to j
     make the segment [i * s, (j + 1) * s), s = seconds_per_snippet.
 
     Args:
@@ -169,8 +168,8 @@ def localize(
 
     Returns:
         List of dicts, best first: label (class index), score, segment
-        (start, end) in seconds. Equal scores stay in the order of class, then
-        of the suppression.
+        (start, end) in seconds. Equal scores are in the order of class, then of
+        the suppression.
     """
     z = float64(z)
     actions = range(1, len(video_scores))

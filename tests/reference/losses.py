@@ -17,8 +17,8 @@ def targets(actions, num_classes, kind="multi_hot"):
         actions: set or list of action indices in 1..C.
         num_classes: C, the number of actions.
         kind: "multi_hot" as printed, or "normalized", each row divided by its
-            sum. A row of zeros (the foreground of a video that carries no
-            action) stays zero.
+            sum. A row of zeros (the foreground of a video without actions)
+            stays zero.
 
     Returns:
         [3, C + 1].
@@ -61,7 +61,7 @@ def semantic_loss(x, p, centroids):
 
         L_smt = 1/T sum_t || x_t - Q[argmax_c p(t)] ||_2
 
-    The norm is Euclidean, not squared. Of equal logits the first class wins.
+    The norm is Euclidean, not squared. Among equal logits the first class wins.
 
     Args:
         x: [T, D].
@@ -138,10 +138,10 @@ def loss_terms(
         video: what `forward` returned.
         actions: set or list of action indices in 1..C.
         centroids: Q, [C + 1, D].
-        labels: kind of `targets`.
-        reduction: of `guide_loss`.
-        guiding_attention: [T], stands for a^fg in Eq. 7 in place of the
-            video's own, which tells what an attention held fixed would give.
+        labels: `kind` of `targets`.
+        reduction: `reduction` of `guide_loss`.
+        guiding_attention: [T], replaces a^fg in Eq. 7, as if the attention
+            were held fixed.
 
     Returns:
         dict of floats under cls_fg, cls_ct, cls_bg, smt, gui.
@@ -166,13 +166,13 @@ def loss_terms(
 def class_means(features, actions, num_classes):
     """First centroids of Section 4.1, from the training videos' features.
 
-    Entry c is the mean over all snippets of all videos that carry c, so a long
-    video weighs more than a short one. Entry 0 is the mean over all snippets,
-    and so is the entry of a class that no video carries.
+    Entry c is the mean over all snippets of all videos with action c, so a long
+    video has more weight than a short one. Entry 0 is the mean over all
+    snippets, and so is the entry of a class without videos.
 
     Args:
-        features: list of [T_i, D], one a video.
-        actions: list of sets of action indices in 1..C, one a video.
+        features: list of [T_i, D], one per video.
+        actions: list of sets of action indices in 1..C, one per video.
         num_classes: C, the number of actions.
 
     Returns:

@@ -57,7 +57,7 @@ def mil_logits(weighted, sigma=(8, 2, 2)):
 
     Args:
         weighted: [T, 3, C + 1], the raw products of Eq. 2.
-        sigma: three divisors (foreground, context, background); each row takes
+        sigma: three divisors (foreground, context, background); for each row
             k = max(floor(T / sigma), 1).
 
     Returns:
@@ -123,11 +123,11 @@ def forward(
             pooled_bias and class_bias [C + 1].
         attention: "softmax" or "sigmoid".
         sigma: three divisors of Eq. 3.
-        branches: what video_scores is: "both" (Eq. 4), or the scores of the
-            "attention" or the "mil" branch alone.
+        branches: source of video_scores: "both" (Eq. 4), or the scores of only
+            the "attention" or the "mil" branch.
         residual: of `residual_block`.
-        z: activation is the softmax of a x p ("weighted") or, for each of the
-            axis of 3, of p alone ("plain").
+        z: activation is the softmax of a x p ("weighted") or of p alone
+            ("plain"), the same for all three of the axis.
 
     Returns:
         dict with embedding [T, D], attention [T, 3], class_logits [T, C + 1],

@@ -22,7 +22,7 @@ FAST = Config(
     batch_size=8,
     epochs=1,
     learning_rate=0.01,
-    # Low enough to cut the whole video, of which each action is the half.
+    # Low enough to select the whole video; each action is half of it.
     eta=(0.05, 0.25, 0.3),
     tiou_thresholds=(0.3, 0.45),
     folds=2,
@@ -42,7 +42,7 @@ def planted(tmp_path):
     other = [random_record("other", 9)]
     write_records(tmp_path / "records", {"train": videos, "test": other})
     shard = tmp_path / "records" / "set-test.tfrecord-00000-of-00001"
-    # Nothing of the test split is read: its record has a length but no content.
+    # The test split must not be read: its record has a length but no content.
     written = shard.read_bytes()
     shard.write_bytes(written[:8] + b"?" * (len(written) - 8))
     return tmp_path / "records"
@@ -73,13 +73,13 @@ def trainings(monkeypatch):
 
 @pytest.fixture
 def untrained(monkeypatch):
-    """Leaves the models as they begin, since training is slow to start."""
+    """Skips training, which is slow to start."""
     monkeypatch.setattr(loop, "fit", lambda *a, **b: None)
 
 
 @pytest.fixture
 def scored(monkeypatch):
-    """Every (trial's values, fold) that is scored, by a made-up number."""
+    """Records each (trial's values, fold) and gives it a random score."""
     found = []
 
     def score(self, values, fold):
@@ -129,7 +129,7 @@ class TestGrid:
             assert found == parse(["tune", f"--eta={text}"], "tune").eta
         assert grids.parse_eta(grids.eta_choices(eta)[0]) == eta
 
-    def test_more_trials_begin_with_the_same(self):
+    def test_more_trials_begin_with_the_same_values(self):
         space = {"alpha": (0.1, 0.2, 0.3), "beta": (0.1, 0.2)}
         few, all_of_them = (
             grids.trial_order(space, 0, count) for count in (4, 0)
@@ -174,7 +174,7 @@ class TestLocalization:
         )
         assert config.eta == again.eta
 
-        # The score of a fold, found again from what was kept.
+        # The score of a fold, computed again from the stored outputs.
         info = records_folder.read(planted)
         labels = reader.video_labels(info, planted, "train")
         folds = cross_validation.split_videos(labels, 2, FAST.seed)
@@ -200,7 +200,7 @@ class TestLocalization:
         )
         flags = [f"--run_dir={run_dir}", f"--tune_dir={tmp_path / 'tuned'}"]
         config = parse(["tune", *flags, "--max_trials=2", "--folds=2"], "tune")
-        assert config.eta == FAST.eta  # the run's own flags
+        assert config.eta == FAST.eta  # from the run's flags
         tune.main(config)
         assert not trainings
         assert (tmp_path / "tuned" / "best.flags").is_file()
@@ -250,7 +250,7 @@ class TestLosses:
         for name, value in found["best"]["values"].items():
             assert f"--{name}={value}\n" in flags
 
-    def test_stopped_and_started_again_it_finds_the_same(
+    def test_an_interrupted_search_finds_the_same(
         self, planted, tmp_path, scored, monkeypatch
     ):
         changes = {"tune": "losses", "max_trials": 4}
@@ -278,11 +278,11 @@ class TestLosses:
             one, other = tmp_path / "whole" / name, folder / name
             assert one.read_bytes() == other.read_bytes()
 
-    def test_a_finished_search_is_shown_or_prolonged(
+    def test_a_finished_search_is_shown_or_extended(
         self, planted, tmp_path, scored, untrained, monkeypatch
     ):
         one = search(planted, tmp_path / "tuned", max_trials=3)
-        # The outputs are kept.
+        # Fails if the outputs are computed again.
         monkeypatch.setattr(Scorer, "_held_out_outputs", None)
         assert search(planted, tmp_path / "tuned", max_trials=3) == one
         assert len(scored) == 6
@@ -353,7 +353,7 @@ class TestBadInput:
             search(tmp_path / "records", tmp_path / "tuned")
         assert not (tmp_path / "tuned").exists()
 
-    def test_nothing_found_is_no_choice(self, planted, tmp_path, untrained):
+    def test_all_scores_of_zero_are_refused(self, planted, tmp_path, untrained):
         with pytest.raises(InputError, match="all 1 trials scored 0"):
             search(
                 planted,
@@ -372,6 +372,6 @@ class TestBadInput:
         monkeypatch.setattr(loop, "fit", diverge)
         with pytest.raises(InputError, match="the training has diverged"):
             search(planted, tmp_path / "tuned")
-        # Among other trials it is one that finds nothing.
+        # In a search of losses, a diverged trial only scores 0.
         with pytest.raises(InputError, match="all 1 trials scored 0"):
             search(planted, tmp_path / "l", tune="losses", max_trials=1)

@@ -1,10 +1,10 @@
-"""A model server on loopback, which runs a SavedModel as TensorFlow's does.
+"""A stand-in for TensorFlow Serving's model server, on loopback.
 
-The server's own binary is in no package registry, so tests ask this one. It
-loads the SavedModel into a session, without our code or Keras, runs signatures
-from real PredictRequest messages, and answers with the codes and messages of
-tensorflow/serving's sources, of which each part here names the file. Batching,
-warm-up and reloading it has not. Its REST port is model_server_rest.py.
+No package registry has the server's own binary, so tests use this one. It loads
+the SavedModel into a session, without our code or Keras, runs signatures from
+real PredictRequest messages, and answers with the codes and messages of
+tensorflow/serving; each part here names the source file. It has no batching,
+warm-up or automatic reloading. Its REST port is in model_server_rest.py.
 """
 
 import concurrent.futures
@@ -33,7 +33,7 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class _QuietServer(http.server.ThreadingHTTPServer):
-    """Prints nothing about clients that refuse its certificate."""
+    """Does not print errors of clients that refuse its certificate."""
 
     def handle_error(self, request, client_address):
         if not isinstance(sys.exc_info()[1], ssl.SSLError):
@@ -60,13 +60,13 @@ class SavedModel:
     def run(self, signature, inputs, outputs):
         """Runs a SignatureDef; arrays by name -> arrays in outputs' order.
 
-        The session's C++ checks what is fed, as in the model server; the
-        checks of Python's Session.run are not those.
+        Inputs are checked by the session's C++ code, as in the model server;
+        Python's Session.run has other checks.
         """
         feed = [signature.inputs[name].name for name in inputs]
         fetch = [signature.outputs[name].name for name in outputs]
         key = (*feed, *fetch)
-        if key not in self._callables:  # which takes longer than to call it
+        if key not in self._callables:  # slower to make than to call
             self._callables[key] = self._session._make_callable_from_options(
                 config_pb2.CallableOptions(feed=feed, fetch=fetch)
             )
@@ -82,19 +82,19 @@ class ModelServer:
     Args:
         base_path: folder of versions, as `tfwstal.export` writes it.
         name: of the model.
-        versions: those that are served; by default the highest, as without a
+        versions: the versions to serve; by default the highest, as without a
             version policy.
         labels: dict from label to version.
-        max_message_bytes: what it receives, over gRPC and over REST; the model
+        max_message_bytes: limit of a request, over gRPC and REST; the model
             server's own limit is 2 GB.
-        tls: PEM files of a key and its certificate, for TLS on both ports, as
-            a proxy before the model server has it.
+        tls: PEM files of a key and its certificate, for TLS on both ports,
+            like a proxy in front of the model server.
         token: requests without this bearer token are refused, likewise.
 
     Attributes:
         grpc_address, rest_address: "127.0.0.1:port".
-        delay: seconds by which predictions are late.
-        requests: PredictRequests that came, over either port.
+        delay: seconds by which predictions are delayed.
+        requests: PredictRequests received over either port.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class ModelServer:
         if tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(tls[1], tls[0])
-            # The handshake is each connection's own, not that of `accept`.
+            # Each connection does its own handshake, outside of `accept`.
             self._http.socket = context.wrap_socket(
                 self._http.socket,
                 server_side=True,
@@ -162,7 +162,7 @@ class ModelServer:
         self._thread.join()
 
     def serve(self, versions=None, labels=None):
-        """Loads versions and drops the others, as a changed config does."""
+        """Loads versions and drops the others, like a changed config."""
         folders = self._base_path.iterdir()
         there = sorted(int(p.name) for p in folders if p.name.isdecimal())
         self._labels = labels or {}
@@ -172,7 +172,7 @@ class ModelServer:
         }
 
     def address(self, transport):
-        """Of the port of "grpc" or "rest"."""
+        """The address of "grpc" or "rest"."""
         return {"grpc": self.grpc_address, "rest": self.rest_address}[transport]
 
     def version(self, spec):
@@ -224,7 +224,7 @@ class ModelServer:
         return answer
 
     def metadata(self, request):
-        """GetModelMetadata's answer and the SignatureDefMap in it."""
+        """GetModelMetadata's answer and its SignatureDefMap."""
         version = self.version(request.model_spec)
         found = get_model_metadata_pb2.SignatureDefMap()
         for name, signature in self._models[version].signatures.items():

@@ -1,7 +1,7 @@
 """The REST port of model_server.py: HTTP and the JSON forms of tensors.
 
-Regular expressions, statuses and forms are those of tensorflow/serving's
-sources: http_rest_api_util.cc, http_server.cc and json_tensor.cc.
+Regular expressions, statuses and forms are those of tensorflow/serving:
+http_rest_api_util.cc, http_server.cc and json_tensor.cc.
 """
 
 import base64
@@ -65,7 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         size = int(self.headers["Content-Length"])
         body = self.rfile.read(size)
         if size > self.server_core.max_message_bytes:
-            # The model server has no limit of its own; proxies answer so.
+            # The model server has no limit; this is the answer of proxies.
             self._send(413, "<html>Request Entity Too Large</html>")
             return
         self._answer(_PREDICT, lambda spec, _: self._post(spec, body))
@@ -73,7 +73,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _answer(self, pattern, act):
         token = self.server_core.token
         if token and self.headers["Authorization"] != f"Bearer {token}":
-            self._send(401, "<html>Unauthorized</html>")  # a proxy's
+            self._send(401, "<html>Unauthorized</html>")  # as a proxy does
             return
         match = pattern.fullmatch(self.path)
         status = 200
@@ -98,7 +98,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def _send(self, status, text):
         content = text.encode()
-        # A client that gave up has closed the connection.
+        # A client that gave up may have closed the connection.
         with contextlib.suppress(ConnectionError):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -129,7 +129,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 def _to_json(message):
-    # The older name is that of protobuf 4, which TensorFlow 2.15 goes with.
+    # Protobuf 4, which TensorFlow 2.15 needs, has an older argument name.
     names = inspect.signature(json_format.MessageToJson).parameters
     (every_field,) = {
         "always_print_fields_with_no_presence",
@@ -141,7 +141,7 @@ def _to_json(message):
 
 
 def fill_from_json(body, request, signature_of):
-    """json_tensor.cc, FillPredictRequestFromJson; returns whether in rows."""
+    """json_tensor.cc, FillPredictRequestFromJson; returns whether by rows."""
     try:
         content = json.loads(body)
     except ValueError as error:
@@ -189,7 +189,7 @@ def fill_from_json(body, request, signature_of):
 
 
 def _from_json(value, dtype):
-    """FillTensorProto: an array of the signature's dtype, and of no other."""
+    """FillTensorProto: an array of the signature's dtype; refuses others."""
     as_numpy = tf.as_dtype(dtype).as_numpy_dtype
 
     def leaf(item):
@@ -241,7 +241,7 @@ def _text(value, as_bytes):
         return json.dumps(value.decode())
     if isinstance(value, np.integer):
         return str(value)
-    # WriteDecimal: six digits, or nine where six would not come back.
+    # WriteDecimal: six digits, or nine if six would not round-trip.
     text = f"{value:.6g}"
     if np.float32(text) != value:
         text = f"{value:.9g}"

@@ -1,8 +1,7 @@
 """A SavedModel's signatures as the model server runs them.
 
-The server hands a request's tensors to a session in C++, which looks at their
-dtypes alone; Python's own callers would refuse a wrong shape before the graph
-sees it.
+The server passes a request's tensors to a C++ session, which checks only their
+dtypes. Python's Session.run would refuse a wrong shape before the graph does.
 """
 
 import tensorflow as tf
@@ -19,7 +18,7 @@ class ServedModel:
     def __init__(self, path):
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         with self._session.graph.as_default():
-            # Its notice of deprecation is a log line, not a warning.
+            # Its deprecation notice is a log line, not a warning.
             meta = tf.compat.v1.saved_model.load(
                 self._session, ["serve"], str(path)
             )

@@ -1,4 +1,4 @@
-"""Malformed answers of a server: one error each, never another exception."""
+"""Malformed answers of a server raise one kind of error, and no other."""
 
 import json
 
@@ -105,7 +105,7 @@ def test_a_good_answer():
     assert over_rest().feature_dim() == 4
     assert over_rest().localize(VIDEOS) == FOUND
     assert over_grpc(to_message(SEGMENTS)).localize(VIDEOS) == FOUND
-    # A version that was exported before answers stated the time scale.
+    # Versions of older exports do not state the time scale in answers.
     older = dict(SEGMENTS)
     del older["seconds_per_snippet"]
     assert over_rest(older).localize(VIDEOS) == FOUND
@@ -151,7 +151,7 @@ BAD = {
     ),
     "before": (with_value("segments", [[[-1.0, 2.0]] * 3] * 2), "before"),
     "after": (
-        # The second video has 2.5 s.
+        # The second video lasts 2.5 s.
         with_value("segments", [[[0.0, 2.6]] * 3] * 2),
         "ends after its video",
     ),

@@ -35,7 +35,7 @@ TRANSPORTS = ("grpc", "rest")
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """Folder of versions: 1 and 2 of width 5, 3 of width 6."""
+    """Folder of versions: 1 and 2 with width 5, 3 with width 6."""
     base = tmp_path_factory.mktemp("models")
     for version, width in ((1, 5), (2, 5), (3, 6)):
         model = random_model(feature_dim=width, seed=version)
@@ -55,7 +55,7 @@ def transport(request):
 
 
 def signatures_of(models, version):
-    """Of the SavedModel, in this process."""
+    """Signatures of the SavedModel, loaded in this process."""
     return tf.saved_model.load(str(models / str(version))).signatures
 
 
@@ -68,7 +68,7 @@ def videos(width=5):
 
 
 def plain(outputs):
-    """Tensors of a signature as the client's detections, the long way."""
+    """Tensors of a signature as the client's detections, step by step."""
     found = []
     for row in range(len(outputs["num_detections"])):
         found.append([])
@@ -94,7 +94,7 @@ def test_segments_are_those_of_the_saved_model(models, served, transport):
     )
     assert min(map(len, expected)) > 0
     with connection.connect(served.address(transport), transport) as asked:
-        # Every bit, through protocol buffers and through decimal digits.
+        # Equal to the bit, as protocol buffers and as decimal numbers.
         assert asked.localize(videos()) == expected
 
 
@@ -143,7 +143,7 @@ def test_version_and_label_choose_what_answers(models, served, transport):
     assert found["version"] == found["label"] != found["none"]
 
 
-def test_signatures_are_told_alike_over_both_transports(served):
+def test_signatures_are_equal_over_both_transports(served):
     found = []
     for name in TRANSPORTS:
         with connection.connect(served.address(name), name) as asked:
@@ -279,7 +279,7 @@ DRIPS = {
 
 @pytest.mark.parametrize("case", DRIPS)
 def test_rest_deadline_is_that_of_the_whole_answer(case):
-    # A piece every 0.1 s: each read is in time, all of them are not.
+    # A piece every 0.1 s: each read is in time, the whole answer is not.
     first, piece = DRIPS[case]
     with socket.create_server(("127.0.0.1", 0)) as listening:
         target = Target(f"127.0.0.1:{listening.getsockname()[1]}", timeout=0.5)
@@ -297,7 +297,7 @@ def test_rest_deadline_is_that_of_the_whole_answer(case):
                         if stopped.is_set():
                             return
                 except OSError:
-                    pass  # the client hung up, as it should
+                    pass  # the client closed the connection, as it should
 
         stopped = threading.Event()
         thread = threading.Thread(target=drip)
@@ -329,7 +329,7 @@ def test_a_message_larger_than_the_server_takes(models, transport):
 
 
 def test_more_than_a_protocol_buffer_holds(served):
-    # A view of one number: nothing of that size is allocated.
+    # A view of one number, so that nothing large is allocated.
     features = np.broadcast_to(np.float32(0), (1, 500_000_000, 5))
     with connection.connect(served.grpc_address) as asked:
         with pytest.raises(ServerError, match="larger than max 2 GB"):
@@ -382,7 +382,7 @@ def test_the_servers_own_refusal_is_one_line(served, transport):
         "",
         "localhost:0",
         "localhost:65536",
-        "localhost:99999",  # which would wrap around to 34463
+        "localhost:99999",  # 16 bits would wrap around to 34463
         "localhost:-1",
         "localhost:８５００",
         "::1:8500",
@@ -505,7 +505,7 @@ def test_rows_and_columns_of_json(served):
 
 
 def test_the_stubs_alone(served):
-    """What other clients use of the model server, and how it refuses them."""
+    """The model server's answers and errors to clients that use the stubs."""
     served.serve([1, 2])
     request = predict_pb2.PredictRequest(output_filter=["scores"])
     request.model_spec.name = "tfwstal"
@@ -519,7 +519,7 @@ def test_the_stubs_alone(served):
         assert list(answer.outputs) == ["scores"]
         assert answer.model_spec.name == "tfwstal"
         assert answer.model_spec.signature_name == "features"
-        assert answer.model_spec.version.value == 2  # the one it chose
+        assert answer.model_spec.version.value == 2  # the version it chose
 
         def refusal(**changes):
             wrong = predict_pb2.PredictRequest()
@@ -547,7 +547,7 @@ def test_the_stubs_alone(served):
 
 @pytest.fixture(scope="module")
 def run_and_server(tmp_path_factory):
-    """A run, and a server of what was exported from it."""
+    """A run, and a server of its exported model."""
     folder = tmp_path_factory.mktemp("run")
     run_folder.create(folder / "run", Config().run_flags(), CLASSES)
     run_folder.save_model(random_model(feature_dim=5), folder / "run")
@@ -617,7 +617,7 @@ def test_selftest_of_a_good_server(run_and_server, transport, capsys):
 
 
 class Tampered:
-    """A transport whose server has a fault."""
+    """A transport that simulates a faulty server."""
 
     def __init__(self, transport, predict):
         self._transport, self._predict = transport, predict
@@ -637,14 +637,14 @@ def ascending(predict, signature, inputs):
 
 
 def unmasked(predict, signature, inputs):
-    """Padding counts as snippets."""
+    """Counts padding as snippets."""
     length = inputs["features"].shape[1]
     every = np.full(len(inputs["features"]), length, np.int32)
     return predict(signature, {**inputs, "num_snippets": every})
 
 
 def indulgent(predict, signature, inputs):
-    """Pads and cuts features to the width it knows."""
+    """Truncates features that are too wide."""
     if inputs["features"].ndim == 3:
         inputs = {**inputs, "features": inputs["features"][:, :, :5]}
     return predict(signature, inputs)

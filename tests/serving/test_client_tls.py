@@ -1,4 +1,4 @@
-"""The client through TLS and with a token, over both transports."""
+"""The client with TLS and a token, over both transports."""
 
 import shutil
 import socket
@@ -23,7 +23,7 @@ VIDEO = np.random.default_rng(0).normal(size=(60, 5)).astype(np.float32)
 
 
 def certificate(folder, names):
-    """The PEM files of a new key and of its self-signed certificate."""
+    """PEM files of a new key and its self-signed certificate."""
     if not shutil.which("openssl"):
         pytest.skip("openssl, which makes the certificate, is not installed")
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""deploy/ and docs/serving.md: files, commands and tables are as described."""
+"""deploy/ and docs/serving.md agree, and their commands work."""
 
 import json
 import re
@@ -43,12 +43,12 @@ SERVER_FLAGS = {  # of tensorflow_serving/model_servers/main.cc
 
 
 def message_class(name, fields):
-    """A message that no installed package holds.
+    """A protobuf message class that no installed package has.
 
     Args:
         name: of the message.
         fields: dict from field to "bool", "int64", "string", "repeated int64"
-            or the name of a message of wrappers.proto; numbered in order.
+            or a message of wrappers.proto; numbered in order.
     """
     file = descriptor_pb2.FileDescriptorProto(
         name=f"{name}.proto",
@@ -135,8 +135,7 @@ def test_the_batching_parameters_are_consistent_and_explained():
 
 
 def test_the_metrics_are_where_prometheus_looks():
-    # config/monitoring_config.proto; a nested message reads as text_format
-    # would: enable and path.
+    # config/monitoring_config.proto; only its nested message is parsed.
     config = message_class(
         "PrometheusConfig", {"enable": "bool", "path": "string"}
     )
@@ -159,17 +158,17 @@ def test_the_server_is_started_with_files_that_are_there(name):
         if flag.endswith("_file"):
             folder, file = value.rsplit("/", 1)
             assert folder == "/config" and (DEPLOY / file).is_file()
-    # The server refuses the one without the other.
+    # The server refuses one without the other.
     batching = {"enable_batching", "batching_parameters_file"} & set(found)
     assert len(batching) in (0, 2)
 
 
-def test_the_files_that_add_only_add():
+def test_additional_compose_files_only_add():
     plain, gpu, batching = (
         compose(f"docker-compose{name}.yml")
         for name in ("", ".gpu", ".batching")
     )
-    # Lists of arguments replace each other, so the longer repeats the shorter.
+    # A list of arguments replaces the former one, so it must repeat it.
     assert flags_of(plain).items() < flags_of(batching).items()
     assert set(batching) == {"command"}
     assert gpu["image"] == f"{plain['image']}-gpu"
@@ -201,7 +200,7 @@ def test_every_flag_of_the_client_on_the_page_exists():
     )
     assert len(commands) >= 7
     flags = re.findall(r"--([a-z_]+)", " ".join(commands))
-    # All of the page that are not the model server's or Docker's.
+    # All flags on the page except the model server's and Docker's.
     flags += re.findall(r"`--([a-z_]+)`", PAGE)
     assert {"selftest", "ca_file"} < set(flags)
     assert [flag for flag in flags if not hasattr(Config, flag)] == []
@@ -246,7 +245,7 @@ def test_the_python_of_the_page(models, tmp_path):
 
 def test_the_requests_of_the_page_are_answered(tmp_path):
     settings = LocalizationSettings(eta=(0.2, 0.4, 0.6), max_detections=40)
-    model = random_model(feature_dim=2)  # two numbers a snippet, as there
+    model = random_model(feature_dim=2)  # as on the page
     saved_model.export(model, "abc", settings, 0.64, tmp_path / "1")
     requests = re.findall(r"(/v1/\S+) -d '(.*?)'", README, re.DOTALL)
     assert len(requests) == 2

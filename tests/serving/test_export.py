@@ -126,7 +126,7 @@ def test_records_bring_their_own_frame_rate(signatures):
     np.testing.assert_allclose(
         parsed["segments"], served["segments"] / 2, rtol=1e-6
     )
-    # An answer states the time scale that it used.
+    # The answer states its time scale.
     assert served["seconds_per_snippet"].numpy() == [np.float32(0.64)]
     assert parsed["seconds_per_snippet"].numpy() == [np.float32(0.32)]
 

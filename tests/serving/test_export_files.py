@@ -1,4 +1,4 @@
-"""What `tfwstal.export` writes beside and inside a SavedModel."""
+"""The files that `tfwstal.export` writes in and beside a SavedModel."""
 
 import hashlib
 import json
@@ -47,8 +47,8 @@ def test_weights_are_stored_once(tmp_path):
     model = random_model(feature_dim=256)
     path = tmp_path / "1"
     saved_model.export(model, CLASSES, LocalizationSettings(), 0.64, path)
-    # Without the dictionary, which detection does not use; and a few lines a
-    # weight for names and places.
+    # All but the dictionary, which detection does not use, plus some bytes per
+    # weight for names and positions.
     needed = 4 * sum(
         int(np.prod(weight.shape))
         for layer in model.layers

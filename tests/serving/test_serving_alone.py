@@ -1,4 +1,4 @@
-"""The SavedModel runs where nothing of this package is, nor Python."""
+"""The SavedModel runs without this package, and without Python."""
 
 import pathlib
 import shutil
@@ -41,7 +41,7 @@ def exported(tmp_path_factory):
     served.close()
 
 
-# TensorFlow imports Keras by itself where it finds it; here it does not.
+# Hides tfwstal, and Keras, which TensorFlow imports if it is installed.
 SCRIPT = """
 import sys
 from importlib.machinery import PathFinder
@@ -132,7 +132,7 @@ LIBRARY = ("cc", "framework")
 
 
 def written(definition, inputs, folder, number):
-    """The lines of a request, whose values go to files of the folder."""
+    """The lines of a request; its values are written to files."""
     lines = [f"run {len(inputs)} {len(definition.outputs)}"]
     for name, value in inputs.items():
         file = folder / f"{number}_{name}"
@@ -154,7 +154,7 @@ def written(definition, inputs, folder, number):
 
 
 def read(lines):
-    """A tensor of the answer, off the front of its lines."""
+    """Takes a tensor from the first lines of an answer."""
     _, kind, _, *shape = lines.pop(0).split()
     shape = [int(size) for size in shape]
     texts = [lines.pop(0) for _ in range(int(np.prod(shape)))]
@@ -165,7 +165,7 @@ def read(lines):
 
 def test_a_c_program_runs_each_signature(exported, client, tmp_path):
     path, requests, answers, served = exported
-    # In between a request that is refused, which must not hurt the others.
+    # The sequence includes requests that are refused.
     wrong = {**requests["features"]}
     wrong["features"] = wrong["features"][:, :, :4].copy()
     sequence = [("features", wrong), *requests.items(), ("features", wrong)]

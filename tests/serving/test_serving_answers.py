@@ -1,4 +1,4 @@
-"""One video, one answer: whatever it comes in, and whatever beside it."""
+"""A video gets the same answer in any form and in any batch."""
 
 import dataclasses
 
@@ -16,21 +16,21 @@ from tfwstal.serving import saved_model
 CLASSES = ("a", "b", "c")
 WIDTH = 16
 MOST = 200
-# A video score and thresholds that leave some videos without detection, and
-# soft-NMS, which leaves long ones hundreds.
+# alpha and thresholds that leave some videos without detections, and soft-NMS,
+# which gives long ones hundreds.
 SETTINGS = LocalizationSettings(
     alpha=0.05,
     eta=tuple(0.35 + 0.02 * i for i in range(30)),
     nms="soft",
     max_detections=MOST,
 )
-FPS, FRAMES = 29.97, 16  # 29.97 is no float32
+FPS, FRAMES = 29.97, 16  # 29.97 is not exact in float32
 COLUMNS = ("segments", "class_indices", "scores", "labels")
 
 
 @pytest.fixture(scope="module")
 def model():
-    """One model under every Keras, whose lists of weights differ."""
+    """The same model in all Keras versions, whose lists of weights differ."""
     model = random_model(num_classes=3, feature_dim=WIDTH)
     rng = np.random.default_rng(0)
     for _, weight in sorted(weight_variables(model).items()):
@@ -52,7 +52,7 @@ def served(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def videos():
-    """Records of 1 to 3000 snippets: short ones, and any."""
+    """Records of 1 to 3000 snippets, many of them short."""
     rng = np.random.default_rng(0)
     lengths = [1, 1, 1, 2, 3, 3000, *rng.integers(1, 40, 20)]
     lengths += [*rng.integers(40, 3000, 8)]
@@ -68,7 +68,7 @@ def videos():
 
 @pytest.fixture(scope="module")
 def localized(model, videos):
-    """What the command writes for each: label, score, start, end."""
+    """Detections by the command for each video: label, score, start, end."""
     detector = inference.make_detector(model, SETTINGS)
     found = inference.localize_dataset(
         detector,
@@ -85,7 +85,7 @@ def localized(model, videos):
 
 
 def rows(found):
-    """The same of a signature's answer, for each video of the batch."""
+    """The same from a signature's answer, for each video of the batch."""
     return [
         [
             (label.decode(), float(score), float(start), float(end))
@@ -116,7 +116,7 @@ def encoded(videos):
 def test_there_are_videos_with_none_and_with_hundreds(localized):
     counts = [len(video) for video in localized]
     assert counts.count(0) > 1
-    assert max(counts) == MOST  # with more than there is room for
+    assert max(counts) == MOST  # more were found than fit
     assert len(set(counts)) > 9
 
 
@@ -143,7 +143,7 @@ def test_in_batches_with_longer_ones(served, videos, localized, seed):
         assert rows(found) == expected
 
 
-def test_what_stands_behind_the_detections_is_empty(served, videos):
+def test_rows_after_the_detections_are_empty(served, videos):
     found = served("features", **padded(videos[:12]))
     for row, count in enumerate(found["num_detections"]):
         for name in COLUMNS:
@@ -182,10 +182,10 @@ def test_activations_lead_to_the_same_segments(served, videos, localized):
 
 
 def test_wide_features_in_a_batch_are_answered_as_alone(tmp_path):
-    """The width of I3D: there the order of sums depends on a batch most."""
+    """At I3D's width, the order of sums depends most on the batch."""
     settings = LocalizationSettings(eta=(0.05, 0.1, 0.2, 0.4, 0.6))
     wide = random_model(num_classes=20, feature_dim=2048)
-    # Logits of size one, not of a hundredth.
+    # Makes logits of size one instead of 0.01.
     for layer in (wide.classifier, wide.attention.scores):
         layer.kernel.assign(30.0 * layer.kernel)
     classes = [f"class {i}" for i in range(20)]

@@ -1,4 +1,4 @@
-"""Bad requests: each is refused in words, and none hurts the process."""
+"""Bad requests are refused with a message and do not affect the process."""
 
 import dataclasses
 import pathlib
@@ -15,7 +15,7 @@ from tfwstal.serving import request_checks, saved_model
 
 WIDTH = 5
 LIMIT = 500
-# Ten thousand were run too; these take seconds.
+# Ten thousand pass too; this number takes seconds.
 MALFORMED = 1500
 REPEATED = 600
 
@@ -203,7 +203,7 @@ def test_bad_records(served, case):
     bad, message = BAD_RECORDS[case]
     with pytest.raises(tf.errors.InvalidArgumentError, match=message) as found:
         served("serving_default", examples=np.array([record(), bad], object))
-    # What gRPC carries as a message without trouble.
+    # gRPC can carry a message of this size.
     assert len(found.value.message) < 4096
 
 
@@ -224,7 +224,7 @@ def test_bad_examples(served, examples, message):
 
 
 def random_arrays(rng):
-    """Arrays of which next to nothing fits."""
+    """Arrays that are almost never valid."""
     shape = rng.integers(0, 9, rng.integers(0, 6))
     if rng.random() < 0.5:
         shape = (*rng.integers(0, 5, 2), WIDTH)
@@ -238,7 +238,7 @@ def random_arrays(rng):
 
 
 def random_bytes(rng, good):
-    """A record that was cut, overwritten, or added to, at random places."""
+    """A record that is cut or changed at random places, or random bytes."""
     place = rng.integers(len(good))
     kind = rng.integers(4)
     if kind == 0:
@@ -283,15 +283,15 @@ def test_random_malformed_requests_between_good_ones(served):
             ):
                 for name, value in wanted.items():
                     np.testing.assert_array_equal(found[name], value)
-    # A changed byte of a feature or of a label is a record like any other.
+    # A record with a changed byte in a feature or label is still valid.
     assert refused > 0.6 * MALFORMED
 
 
 def resident():
-    """Bytes of memory that the process holds."""
+    """Resident memory of the process in bytes."""
     status = pathlib.Path("/proc/self/statm")
     if not status.exists():
-        pytest.skip("there is no /proc to ask for the memory held")
+        pytest.skip("reads the memory from /proc, which is missing")
     return int(status.read_text().split()[1]) * 4096
 
 
@@ -310,7 +310,7 @@ def test_memory_stays_flat(served):
     serve(REPEATED // 3)
     before = resident()
     serve(REPEATED)
-    # Were the records alone kept, 16 kB a time, it would be 9.6 MB.
+    # The records alone, 16 kB each time, would add up to 9.6 MB.
     assert resident() - before < 8e6
 
 

@@ -1,4 +1,4 @@
-"""Versions of a model in one folder, whoever else writes there."""
+"""Versions of a model in one folder, with concurrent writers."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ def write(base, text="model"):
 
 @pytest.fixture
 def runs(tmp_path):
-    """Folders of two runs whose weights differ."""
+    """Folders of two runs with different weights."""
     folders = []
     for seed in (0, 1):
         folder = tmp_path / f"run_{seed}"
@@ -90,7 +90,7 @@ def test_nothing_is_left_of_a_failure(tmp_path):
         (p / "weights").touch()
         versions.publish(p, fail)
     assert list(tmp_path.iterdir()) == []
-    # A number that nobody has seen is free again.
+    # The number was never visible, so it is free again.
     assert write(base) == 1
 
 
@@ -139,7 +139,7 @@ def ended(process):
 
 
 def wait_for(path, process):
-    """Until another process has made a file."""
+    """Waits until another process has made a file."""
     limit = time.time() + 120
     while not path.exists():
         assert process.poll() is None, process.stderr.read()
@@ -171,8 +171,8 @@ def test_processes_that_publish_at_once_get_numbers_of_their_own(tmp_path):
         assert (folder / "number").read_text() == str(number)
 
 
-# The second export starts and ends while the first one, which has written its
-# model already, waits to write the rest: the order that mixed them.
+# The second export starts and ends between the first one's model and its other
+# files. This order once mixed the two.
 SLOW = """
 import pathlib, sys, time
 from tfwstal import export
@@ -228,8 +228,8 @@ def test_two_exports_at_once_are_not_mixed(runs, tmp_path):
 
 @pytest.mark.parametrize("limit", [300, 20_000])
 def test_a_full_disk_is_one_line_and_leaves_nothing(runs, tmp_path, limit):
-    # A limit on the size of a file stands for a disk without room: writing
-    # fails in the same places, here of the weights or of the graph.
+    # A limit on the size of files simulates a full disk: writing the weights or
+    # the graph fails.
     base = tmp_path / "new" / "models"
     process = subprocess.run(
         [sys.executable, "-m", "tfwstal.export"]

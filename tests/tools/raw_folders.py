@@ -1,4 +1,4 @@
-"""Small raw folders in the layouts that convert reads, for its tests."""
+"""Small raw folders in the layouts that convert reads."""
 
 import json
 
@@ -30,7 +30,7 @@ def draw(videos, seed=0):
 
 
 def ground_truth(videos, subsets, as_text=False):
-    """What gt.json holds; `subsets`: split -> subset."""
+    """The content of gt.json; `subsets`: split -> subset."""
     kind = str if as_text else float
     return {
         "database": {
@@ -47,7 +47,7 @@ def ground_truth(videos, subsets, as_text=False):
 
 
 def save(path, values):
-    """np.save, with the folders."""
+    """np.save that also makes the folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(path, values)
 
@@ -112,7 +112,7 @@ def write_joined(root, videos=VIDEOS):
 
 
 def write_flat(root, videos=VIDEOS):
-    """Writes .npy beside labels.csv; returns dict id -> features."""
+    """Writes VIDEO.npy and labels.csv; returns dict id -> features."""
     features = draw(videos)
     for name, values in features.items():
         save(root / f"{name}.npy", values)
@@ -131,7 +131,7 @@ def write_truth(path, videos=VIDEOS, subsets=None, **more):
 
 
 def write_activitynet(root, videos=VIDEOS):
-    """Writes ActivityNet's JSON and v_VIDEO.npy; as the others."""
+    """Writes ActivityNet's JSON and v_VIDEO.npy; returns the features."""
     features = draw(videos)
     for name, values in features.items():
         save(root / f"v_{name}.npy", values)
@@ -140,7 +140,7 @@ def write_activitynet(root, videos=VIDEOS):
 
 
 def write_actionformer(root, videos=VIDEOS, **more):
-    """Writes annotations/thumos14.json and i3d_features/; as the others."""
+    """Writes annotations/thumos14.json, i3d_features/; returns features."""
     features = draw(videos)
     for name, values in features.items():
         save(root / "i3d_features" / f"{name}.npy", values)
@@ -186,9 +186,9 @@ def save_wtalc_annotations(folder, videos):
 
 
 def write_thumos_texts(root, videos=VIDEOS):
-    """Writes the challenge's text files and VIDEO.npy; as the others.
+    """Writes the challenge's text files and VIDEO.npy; returns the features.
 
-    A video without an action is in none of the files.
+    A video without actions is in none of the text files.
     """
     features = draw(videos)
     for name, values in features.items():
@@ -213,7 +213,7 @@ def halves(values):
 
 
 def write_npz(root, videos=VIDEOS):
-    """Writes one .npz of all videos, joined, and labels.csv."""
+    """Writes one .npz of all videos, streams joined, and labels.csv."""
     return _write_archive(root, videos, _npz, lambda values: {"": values})
 
 
@@ -223,12 +223,12 @@ def write_npz_streams(root, videos=VIDEOS):
 
 
 def write_hdf5(root, videos=VIDEOS):
-    """Writes one .h5 with a dataset a video, and labels.csv."""
+    """Writes one .h5 with a dataset per video, and labels.csv."""
     return _write_archive(root, videos, _hdf5, lambda values: {"": values})
 
 
 def write_hdf5_groups(root, videos=VIDEOS):
-    """Writes one .h5 with a group of rgb and flow a video, and labels.csv."""
+    """Writes one .h5 with rgb and flow in a group per video, and labels.csv."""
     return _write_archive(root, videos, _hdf5, halves)
 
 

@@ -1,4 +1,4 @@
-"""Feature files made to mislead: each gives features or one line."""
+"""Hostile feature files give features or a one-line error."""
 
 import io
 import struct
@@ -198,11 +198,11 @@ def saved(values=VALUES):
     [
         (8, 99),  # compression method
         (6, 1),  # flags: encrypted
-        (4, 250),  # version that is needed to extract
+        (4, 250),  # version needed to extract
     ],
 )
 def test_npz_of_another_kind(tmp_path, offset, value):
-    """Both headers of the member say what zipfile does not support."""
+    """Both headers of the member require what zipfile does not support."""
     with zipfile.ZipFile(tmp_path / "i3d.npz", "w") as file:
         file.writestr("a.npy", saved())
     content = bytearray((tmp_path / "i3d.npz").read_bytes())

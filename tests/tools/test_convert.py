@@ -1,4 +1,4 @@
-"""convert: raw folders -> records, read back; and everything it refuses."""
+"""convert: raw folders -> records, read back; and bad input."""
 
 import dataclasses
 import hashlib
@@ -139,7 +139,7 @@ def test_error_of_a_worker_is_the_same(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
 
 
-def test_plan_takes_runs_and_leaves_no_shard_empty():
+def test_plan_splits_evenly_and_leaves_no_shard_empty():
     def split_into(count, num_videos, num_shards, num_bytes=1):
         video = SourceVideo("v", (), split="train")
         tasks = shards.plan(
@@ -150,7 +150,7 @@ def test_plan_takes_runs_and_leaves_no_shard_empty():
     assert split_into(1, 5, 2) == [2, 3]
     assert split_into(1, 2, 10) == [1, 1]
     assert split_into(1, 5, 0) == [5]
-    # 3 videos of 32 MiB: two shards of 64 MiB at most.
+    # 3 videos of 32 MiB: two shards of at most 64 MiB.
     assert split_into(2**15, 3, 0, num_bytes=2**10) == [1, 2]
 
 
@@ -202,7 +202,7 @@ def test_streams_that_differ_by_one_are_cut(tmp_path, capsys):
 
 
 def edit_record(folder, key, change):
-    """Has `change` edit the feature `key` of a shard's first record."""
+    """Applies `change` to the feature `key` of a shard's first record."""
     path = folder / "records-train.tfrecord-00000-of-00001"
     size = path.stat().st_size
     records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
@@ -211,11 +211,11 @@ def edit_record(folder, key, change):
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in [example.SerializeToString(), *records[1:]]:
             writer.write(record)
-    assert path.stat().st_size == size  # or else the size would tell
+    assert path.stat().st_size == size  # otherwise the size would reveal it
 
 
 def flip(values):
-    """Changes the last bit of the first byte, or of the first number."""
+    """Flips the last bit of the first byte or number."""
     first = values[0]
     whole = isinstance(first, int)
     values[0] = first ^ 1 if whole else bytes([first[0] ^ 1]) + first[1:]
@@ -249,7 +249,7 @@ def test_verify_finds_one_changed_bit(tmp_path, monkeypatch, key):
     with pytest.raises(InputError, match=message):
         run(tmp_path, verify=True)
     assert [p.name for p in tmp_path.iterdir()] == ["raw"]
-    run(tmp_path)  # without --verify nobody looks
+    run(tmp_path)  # not noticed without --verify
 
 
 def test_verify_finds_damage_and_lost_records(tmp_path):
@@ -286,8 +286,8 @@ def test_other_floats(tmp_path, dtype, capsys):
     assert told == (dtype == "<f8")
 
 
-# a_one has one snippet, b_many five: features end at 0.64 s and 3.2 s. One
-# snippet more is tolerated.
+# a_one has one snippet, b_many five: features end at 0.64 s and 3.2 s.
+# Segments may end one snippet later.
 SEGMENTS = {
     "late": [("a_one", (0.0, 1.29, "Jump"), "ends after")],
     "early": [("b_many", (-0.5, 1.0, "Jump"), "starts before")],
@@ -359,7 +359,7 @@ BAD_ACMNET = {
         "a_one.npy is missing, the features of video 'a_one'",
     ),
     "other width": (
-        # The others are as wide as each other.
+        # The others have equal widths.
         lambda raw: save(raw / "test/long.npy", np.zeros((2, 4), "f4")),
         r"long.npy is 4 features wide, but .*a_one.npy is 6",
     ),
@@ -449,7 +449,7 @@ def test_bad_features_inside_a_file(tmp_path, inside, values, message):
     write, spoiled, place = inside
     write(tmp_path / "raw")
     spoiled(values)(tmp_path / "raw")
-    if "wide" in message:  # either may be the one that is compared
+    if "wide" in message:  # the message may name either video
         place = ""
     with pytest.raises(InputError, match=place + message) as error:
         run(tmp_path)
@@ -466,7 +466,7 @@ def test_a_joint_file_that_runs_code_is_refused(tmp_path, run_command):
     assert done.returncode == 1
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert "JOINTFeatures.npy contains 'posix.system'" in done.stderr
-    # Libraries make folders of their own in the home.
+    # Libraries may make folders in the home.
     found = {path.name for path in tmp_path.iterdir()}
     assert "raw" in found and not found & {"it_ran", "records"}
 
@@ -507,7 +507,7 @@ def test_notes_are_told_and_kept(tmp_path, capsys):
 
 
 def test_actionformer_seconds(tmp_path):
-    """Step 4 at 30 frames per second: 2/15 s a snippet, and 0.16 s at 25."""
+    """Step 4: 2/15 s a snippet at 30 frames per second, 0.16 s at 25."""
     videos = {
         "fast": ("train", 75, [(9.0, 10.0, "Run")]),
         "slow": ("test", 75, [(11.0, 12.0, "Run")]),
@@ -525,7 +525,7 @@ def test_actionformer_seconds(tmp_path):
         for split in ("train", "test")
         for video, _ in read(folder, split)
     }
-    # 75 snippets: as long as the videos.
+    # 75 snippets, as long as the videos.
     assert found == pytest.approx({"fast": 10 / 75, "slow": 12 / 75})
     with pytest.raises(InputError, match="4.00 times.* step of 4 frames"):
         run(tmp_path, "other")
@@ -578,7 +578,7 @@ def test_other_folders_are_not_overwritten(tmp_path):
     assert content(mine) == {"thesis.txt": b"precious"}
 
 
-def test_traces_of_a_killed_run_go(tmp_path):
+def test_traces_of_a_killed_run_are_removed(tmp_path):
     write_acmnet(tmp_path / "raw")
     folder = run(tmp_path)
     before = content(folder)

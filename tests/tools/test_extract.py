@@ -1,4 +1,4 @@
-"""The command: films and pictures become a folder that convert reads."""
+"""The command turns films and pictures into a folder that convert reads."""
 
 import json
 
@@ -32,7 +32,7 @@ PREFIX = {"rgb": "RGB/inception_i3d/", "flow": "Flow/inception_i3d/"}
 
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory):
-    """Flags with random checkpoints of both streams."""
+    """Flags of random checkpoints of both streams."""
     folder = tmp_path_factory.mktemp("checkpoints")
     for seed, (stream, prefix) in enumerate(PREFIX.items()):
         shapes = {
@@ -45,7 +45,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory):
-    """A film of 2 snippets, a folder of pictures of 1, and two failures."""
+    """A film of 2 snippets, pictures for 1 snippet, and two bad films."""
     folder = tmp_path_factory.mktemp("films")
     write_film(folder / "a.mkv", texture(35, (48, 32)))
     write_pictures(folder / "b", texture(16, (48, 32), seed=1))
@@ -100,7 +100,7 @@ def test_films_become_records(config, films, tmp_path, capsys, monkeypatch):
             np.testing.assert_allclose(
                 found, expected, atol=1e-5 * np.abs(expected).max()
             )
-    # The labels are all that is missing.
+    # Only the labels are missing.
     text = (out / "labels.csv").read_text()
     assert text.splitlines()[1:] == ["a,,25,16,", "b,,25,16,"]
     labels = text.replace("a,,", "a,Jump,").replace("b,,", "b,Run;Jump,")
@@ -118,7 +118,7 @@ def test_films_become_records(config, films, tmp_path, capsys, monkeypatch):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Takes quick networks in the place of I3D."""
+    """Replaces I3D by quick networks."""
 
     def load_models(checkpoints):
         streams = [stream for stream, path in checkpoints.items() if path]
@@ -141,7 +141,7 @@ def test_one_stream_at_another_rate(config, films, tmp_path):
         )
     )
     out = tmp_path / "out"
-    # 35 frames at 25 are 18 at 12.5, rounded, and 2 of 8.
+    # 35 frames at 25 fps are 18 at 12.5, rounded: 2 snippets of 8.
     assert np.load(out / "rgb" / "a.npy").shape == (2, 1024)
     assert not (out / "flow").exists()
     labels = (out / "labels.csv").read_text()
@@ -183,7 +183,7 @@ def test_an_interrupted_command_does_what_is_missing(
 
 
 class Sink:
-    """Keeps what it is told."""
+    """Records the calls."""
 
     def __init__(self):
         self.features, self.finished = {}, []

@@ -1,4 +1,4 @@
-"""inspect: its numbers against plain loops, on a set with planted faults."""
+"""inspect, against plain loops, on a set with planted faults."""
 
 import hashlib
 import json
@@ -22,10 +22,10 @@ from tfwstal.config import Config
 from tfwstal.errors import InputError
 
 SNIPPET = 0.64  # seconds
-# video -> (split, snippets, segments, duration). What is wrong is in the name.
+# video -> (split, snippets, segments, duration). The name states the fault.
 VIDEOS = {
     "good": ("train", 10, [(0.0, 1.5, "Run"), (2.0, 6.3, "Jump")], 6.4),
-    # One snippet of tolerance for the last segment, and 0.64 s * 1.5625.
+    # Its segment ends one snippet late, which is tolerated.
     "one": ("train", 1, [(0.0, 1.28, "Jump")], 1.0),
     "constant": ("train", 5, [(0.5, 1.5, "Run")], None),
     "twin_a": ("train", 6, [(0.0, 0.25, "Run")], None),
@@ -75,7 +75,7 @@ def write_raw(root):
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """dict of the flags that name the set, raw and as records."""
+    """dict of the flags for the raw set and for its records."""
     folder = tmp_path_factory.mktemp("inspect")
     write_raw(folder / "raw")
     convert.main(
@@ -103,19 +103,19 @@ def inspect(folder, **flags):
 
 @pytest.fixture(scope="module", params=["raw", "records"])
 def report(request, folders, tmp_path_factory):
-    """The report on the set, from either form of it."""
+    """The report on the set, from raw features or records."""
     folder = tmp_path_factory.mktemp("report")
     return inspect(folder, **folders[request.param])
 
 
 def found(report, kind):
-    """Names of the videos of one kind of finding, sorted."""
+    """Sorted names of the videos with one kind of finding."""
     items = report["findings"][kind]
     return sorted(name for item in items for name in item["videos"])
 
 
 def segments_of(name):
-    """The segments that can be used: all that are not reversed."""
+    """The usable segments: all that are not reversed."""
     return [s for s in VIDEOS[name][2] if s[0] <= s[1]]
 
 
@@ -133,7 +133,7 @@ def test_counts_of_splits(report):
 
 
 def test_counts_of_classes(report):
-    # A reversed segment still labels its video; Swim is of no video here.
+    # A reversed segment still labels its video; no video here has Swim.
     expected = {
         "Jump": {"train": [3, 4], "test": [1, 0]},
         "Run": {"train": [3, 3], "test": [4, 5]},
@@ -180,7 +180,7 @@ def test_histogram_of_nothing_and_of_one_bin():
     assert empty["median"] is None
     single = measure._spread({"train": [8, 15]}, 1)
     assert (single["edges"], single["counts"]) == ([8, 16], {"train": [2]})
-    # A bin holds its lower edge and not its upper one.
+    # A bin includes its lower edge and not its upper one.
     edge = measure._spread({"train": [8, 16]}, 1)
     assert (edge["edges"], edge["counts"]) == ([8, 16, 32], {"train": [1, 1]})
 
@@ -217,7 +217,7 @@ def test_statistics_of_all(report):
 
 
 def video_of(values, **changes):
-    """A videos.Video around features."""
+    """A videos.Video with the given features."""
     fields = {
         "video_id": "v",
         "split": "train",
@@ -231,7 +231,7 @@ def video_of(values, **changes):
     return videos.Video(**fields | changes)
 
 
-def test_statistics_pass_over_what_is_not_finite():
+def test_statistics_ignore_values_that_are_not_finite():
     row = measure.measure(video_of([[1, np.nan, 3], [np.inf, 0, -np.inf]]))
     assert (row["nan"], row["infinite"], row["zeros"]) == (1, 2, 1)
     assert (row["min"], row["max"]) == (0, 3)
@@ -305,7 +305,7 @@ def test_length_against_duration(report):
         (103, 100, False),
         (104, 100, True),
         (2, 1, False),
-        (1, -5, False),  # no duration at all
+        (1, -5, False),  # an invalid duration
     ],
 )
 def test_how_far_a_length_may_be_off(length, expected, wrong):
@@ -334,7 +334,7 @@ def test_faults_of_segments(report):
 @pytest.mark.parametrize(
     ("start", "end", "problem"),
     [
-        (1.0, 3.8, ""),  # 5 snippets last 3.2 s, one more 3.84 s
+        (1.0, 3.8, ""),  # 5 snippets last 3.2 s, 6 last 3.84 s
         (1.0, 3.9, "ends after the features, which last 3.2 s"),
         (-0.1, 1.0, "starts before its video"),
         (0.0, 0.0, ""),
@@ -407,7 +407,7 @@ def test_the_flags_of_the_time_scale_hold_for_raw_features(tmp_path, folders):
     flags = {"fps": 20.0, "frames_per_snippet": 16}  # 0.8 s a snippet
     report = inspect(tmp_path, **folders["raw"], **flags)
     assert report["seconds_per_snippet"] == pytest.approx([0.8, 0.8])
-    # 32 s are 40 snippets of it, but 6.4 s are 8 and not 10.
+    # 32 s are 40 of these snippets, but 6.4 s are 8 and not 10.
     assert found(report, "length") == ["good", "late"]
 
 
@@ -443,7 +443,7 @@ def test_text_has_the_numbers(folders, capsys):
         "  Jump                                   3 / 4           1 / 0",
         "  without a test video: 1 (Swim)",
         "    wrong_duration: 40 snippets, 50.0 expected of 32 s (0.80 times)",
-        # 4 videos are 30 signs, the most; 1 is 7.5 of them, rounded up.
+        # 4 videos, the most, are 30 signs; 1 is 7.5 signs, rounded up.
         "         1        2          1          0  ########",
     ):
         assert line in out.splitlines()
@@ -465,7 +465,7 @@ def test_long_lists_are_cut_and_counted(report):
     assert "    v0, v1, v2, v3, v4 and 4 more: the same" in out
 
 
-def test_lengths_are_not_called_right_without_durations(report):
+def test_without_durations_lengths_are_not_called_right(report):
     known = text.render(report | {"findings": {"length": []}})
     assert "none: videos whose length" in known
     unknown = report | {"durations": {"known": 0, "median_ratio": None}}
@@ -473,7 +473,7 @@ def test_lengths_are_not_called_right_without_durations(report):
     assert "none:" not in out and "lengths are not checked" in out
 
 
-def test_text_is_80_columns_wide_but_for_names(report):
+def test_text_is_80_columns_wide_except_for_names(report):
     head, findings = text.render(report).split("findings:")
     lines = head.splitlines()[len(report["source"]) :]
     lines += findings[findings.index("none:") :].splitlines()
@@ -536,7 +536,7 @@ def test_picture(report):
         (classes, 11),
     ):
         assert sum(bar.get_height() for bar in axes.patches) == total
-    # Run's bar: 4 test videos upon 3 training videos.
+    # Run's bar: 4 test videos on top of 3 training videos.
     tops = [bar.get_y() + bar.get_height() for bar in classes.patches]
     assert max(tops) == 7
     points = {

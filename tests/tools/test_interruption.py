@@ -1,4 +1,4 @@
-"""convert, killed at any point: nothing or all is there, and it goes on."""
+"""convert, killed at any point, leaves all or nothing, and can be resumed."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tfwstal.config import Config
 from tfwstal.method.options import to_text
 
 RENAME = "pathlib:Path.rename"
-POINTS = {  # where, which call, after it rather than before
+POINTS = {  # function, number of the call, whether after it
     "at the start": ("tfrecords_tools.layouts:discover", 1, False),
     "folder made": ("pathlib:Path.mkdir", 1, True),
     "first record": ("tfwstal.data.record:encode", 1, False),
@@ -31,7 +31,7 @@ POINTS = {  # where, which call, after it rather than before
         False,
     ),
 }
-REPLACING = {  # with old records there
+REPLACING = {  # over old records
     "before the old ones go": (RENAME, 1, False),
     "between the names": (RENAME, 1, True),
     "after both": (RENAME, 2, True),
@@ -48,7 +48,7 @@ def content(folder):
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory):
-    """Folder of each case after its process was killed."""
+    """The folder of each case after its process was killed."""
     root = tmp_path_factory.mktemp("killed")
     write_acmnet(root / "raw")
     jobs, folders = [], {}
@@ -75,7 +75,7 @@ def flags_of(root, folder):
 
 @pytest.fixture(scope="module")
 def expected(killed):
-    """What the records are when nobody kills the command."""
+    """The records of an uninterrupted command."""
     root = next(iter(killed.values())).parent
     flags = flags_of(root, root / "whole")
     convert.main(Config(**flags))
@@ -97,7 +97,7 @@ def test_absent_or_whole_and_then_completed(killed, expected, name, replaces):
         assert content(records) == old
     else:
         assert not records.exists()
-    # The same command again, unless it was done already.
+    # The same command again, unless it had finished.
     if replaces or not records.exists():
         flags = flags_of(folder.parent, folder) | {"overwrite": replaces}
         convert.main(Config(**flags))

@@ -1,4 +1,4 @@
-"""Layouts: which videos, labels, splits and classes are found, or refused."""
+"""Layouts: the videos, labels, splits and classes that are found."""
 
 import json
 import shutil
@@ -145,7 +145,7 @@ def test_annotations_and_lists_elsewhere(tmp_path):
     (tmp_path / "notes").mkdir()
     for name in ("gt.json", "split_train.txt"):
         shutil.move(tmp_path / "features" / name, tmp_path / "notes" / name)
-    # split_test.txt in features_dir does not count beside another list.
+    # split_test.txt in features_dir is ignored if there is another list.
     source = discover(
         tmp_path / "features", annotations=str(tmp_path / "notes" / "gt.json")
     )
@@ -222,7 +222,7 @@ def test_hidden_test_subset_is_left_out():
 
 
 def test_activitynet_prefix(tmp_path):
-    """Lists and files say v_x where the annotations say x."""
+    """Lists and files have v_x, the annotations x."""
     truth = raw_folders.ground_truth(
         {"x": ("train", 2, [(0, 1, "Run")])}, {"train": "training"}
     )
@@ -235,7 +235,7 @@ def test_activitynet_prefix(tmp_path):
     assert source.left_out == ()
 
 
-def test_prefix_does_not_lend_another_video_its_features(tmp_path):
+def test_prefix_does_not_mix_up_videos(tmp_path):
     videos = {name: ("train", 2, [(0, 1, "Run")]) for name in ("x", "v_x")}
     write_acmnet(tmp_path, videos)
     (tmp_path / "train" / "x.npy").unlink()
@@ -355,7 +355,7 @@ BAD_ACMNET = {
 @pytest.mark.parametrize("spoil, message", BAD_ACMNET.values(), ids=BAD_ACMNET)
 def test_bad_acmnet(tmp_path, spoil, message):
     write_acmnet(tmp_path)
-    if "c_none" in message:  # it is of the test list, too
+    if "c_none" in message:  # it is also in the test list
         edit(tmp_path / "split_test.txt", "c_none\n", "")
         message = "'c_none' of the training split has no label"
     spoil(tmp_path)
@@ -446,7 +446,7 @@ def test_actionformer_takes_each_videos_own_frame_rate(tmp_path):
     source = discover(tmp_path, frames_per_snippet=4, fps=12.0)
     found = {v.video_id: (v.fps, v.frames_per_snippet) for v in source.videos}
     assert found == {name: (float(r), 4) for name, r in rates.items()}
-    # The other layouts hold what the flags say.
+    # Other layouts follow the flags.
     other = discover(
         tmp_path / "i3d_features", annotations=str(path), layout="folders"
     )
@@ -494,7 +494,7 @@ def test_two_annotations_are_named(tmp_path):
     raw_folders.write_thumos_texts(tmp_path)
     raw_folders.write_truth(tmp_path / "mine.json")
     raw_folders.write_truth(tmp_path / "annotations/yours.json")
-    (tmp_path / "settings.json").write_text('{"lr": 1}')  # none of either
+    (tmp_path / "settings.json").write_text('{"lr": 1}')  # not annotations
     with pytest.raises(InputError) as error:
         discover(tmp_path)
     message = "several annotations: annotations/yours.json and mine.json and ."
@@ -533,10 +533,10 @@ def test_thumos_texts(tmp_path):
         name: (VIDEOS[name][0], tuple(sorted(VIDEOS[name][2], key=by_label)))
         for name in ("a_one", "b_many", "long")
     }
-    # Without an action, it stands in no file.
+    # Without actions, it is in no file.
     reason = "features without an entry in " + tmp_path.name
     assert source.left_out == (("c_none", reason),)
-    (bad,) = source.bad_segments  # that of "elsewhere" has no features
+    (bad,) = source.bad_segments  # "elsewhere" has no features
     assert str(bad) == (
         "video 'b_many': segment [0, 1] of 'Ambiguous' is ambiguous, of no "
         "class"
@@ -700,7 +700,7 @@ def test_stated_labels_that_differ_are_noted(tmp_path):
 
 
 def test_archives_of_one_array_in_a_group(tmp_path):
-    """As ActivityNet's own features are: v_VIDEO/c3d_features."""
+    """Like ActivityNet's own features: v_VIDEO/c3d_features."""
     values = np.ones((3, 4), np.float32)
     with h5py.File(tmp_path / "sub_activitynet.h5", "w") as file:
         file["v_a/c3d_features"] = values
@@ -780,8 +780,8 @@ def test_bad_archives(tmp_path, spoil, message):
         discover(tmp_path)
 
 
-def test_arrays_in_one_another(tmp_path):
-    """Ten arrays of ten arrays of ... are 10 ** 12 items in 900 bytes."""
+def test_nested_arrays(tmp_path):
+    """Ten arrays of ten arrays of ...: 10 ** 12 items in 900 bytes."""
     raw_folders.save_wtalc_annotations(tmp_path, VIDEOS)
     items = raw_folders.objects([0.5, 1.0])
     for _ in range(12):
@@ -796,7 +796,7 @@ def test_arrays_in_one_another(tmp_path):
 
 
 def test_one_list_in_all_videos(tmp_path):
-    """2,000 videos of the same 5,000 segments are 10 ** 7 in 80 kB."""
+    """2,000 videos with the same 5,000 segments: 10 ** 7 in 80 kB."""
     names = [f"v{index}" for index in range(2000)]
     np.save(tmp_path / "videoname.npy", np.array(names))
     np.save(tmp_path / "subset.npy", np.array(["test"] * len(names)))
@@ -851,7 +851,7 @@ def test_what_is_legal_but_seldom_meant(tmp_path):
     assert "the classes 'Run' and 'run' differ in case alone" in doubts
 
 
-# === The annotations that are in circulation ===
+# === Published annotations ===
 
 THUMOS14 = {
     "ACM-Net": "thumos14/acmnet_gt_412.json",
@@ -860,7 +860,7 @@ THUMOS14 = {
     "W-TALC": "thumos14/wtalc_Thumos14reduced-Annotations",
     "official": "thumos14/official_txt",
 }
-# In ACM-Net's file, but in none of its lists of videos.
+# In ACM-Net's file, but not in its lists of videos.
 UNUSED = {"video_test_0000270", "video_test_0001496"}
 
 
@@ -872,7 +872,7 @@ def real(path):
 
 
 def count(videos, split):
-    """Videos and instances of a split."""
+    """Numbers of videos and instances of a split."""
     split_of = splits.of_subsets(videos.values())
     chosen = [v for name, v in videos.items() if split_of[name] == split]
     return len(chosen), sum(len(v.segments) for v in chosen)
@@ -900,7 +900,7 @@ def test_thumos14_is_the_same_everywhere(path):
     assert all(b.segment.label == "Ambiguous" and not b.kept for b in bad)
 
 
-def test_thumos14_official_texts_tell_of_ambiguous_segments():
+def test_thumos14_official_texts_have_ambiguous_segments():
     root = real(THUMOS14["official"])
     videos, bad = labels.read_annotations(root, "error")
     lines = [
@@ -910,11 +910,11 @@ def test_thumos14_official_texts_tell_of_ambiguous_segments():
     ]
     assert len(bad) == len(lines)
     assert {b.video_id for b in bad} == {name for name, *_ in lines}
-    # Its only segment is one of these, and no other file has the video.
+    # It has only an ambiguous segment, and no other file has the video.
     assert "video_test_0001292" in {b.video_id for b in bad} - videos.keys()
 
 
-def test_thumos14_labels_that_w_talc_states_otherwise():
+def test_thumos14_labels_that_differ_in_w_talc():
     path = real(THUMOS14["W-TALC"])
     videos, _ = labels.read_annotations(path, "error")
     arrays = [
@@ -933,9 +933,9 @@ def test_thumos14_labels_that_w_talc_states_otherwise():
 
 
 def test_thumos14_durations():
-    """ACM-Net's are wrong for the 13 videos not of 30 frames per second.
+    """ACM-Net's are wrong for the 13 videos that do not have 30 fps.
 
-    They are read as they stand; no segment is left out for them.
+    They are read as they are, and leave out no segment.
     """
     folder = real(THUMOS14["W-TALC"])
     right, _ = labels.read_annotations(folder, "error")
@@ -962,7 +962,7 @@ def test_thumos14_frame_rates_of_actionformer():
 
 @pytest.mark.parametrize("source", ["W-TALC", "official", "ActionFormer"])
 def test_thumos14_with_features_of_the_right_lengths(tmp_path, source):
-    """The whole set, each video with features as long as W-TALC says."""
+    """The whole set, with features of the lengths that W-TALC states."""
     path = real(THUMOS14[source])
     arrays, _ = labels.read_annotations(real(THUMOS14["W-TALC"]), "error")
     for name, video in arrays.items():
@@ -980,7 +980,7 @@ def test_thumos14_with_features_of_the_right_lengths(tmp_path, source):
     late = [b for b in bad if "ends after" in b.reason]
     kept = sum(len(video.segments) for video in videos)
     assert kept + len(late) == 3007 + 3358
-    # Those whose end is past the duration, and a snippet of tolerance.
+    # Segments that end more than a snippet after the features.
     assert {(b.video_id, b.segment.start, b.segment.end) for b in late} == {
         (video.video_id, start, end)
         for video in arrays.values()
@@ -1013,7 +1013,7 @@ def test_activitynet_counts():
 
 
 def test_activitynet_of_w_talc_is_the_same():
-    """13 912 of the videos, with the same segments."""
+    """It has 13 912 of the videos, with the same segments."""
     whole, _ = labels.read_annotations(real(ACTIVITYNET["JSON"]), "error")
     path = real(ACTIVITYNET["W-TALC"])
     videos, bad = labels.read_annotations(path, "error")

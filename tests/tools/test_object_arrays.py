@@ -1,4 +1,4 @@
-"""Object arrays: what is read, and that nothing in a file is ever run."""
+"""Object arrays: what is read, and that nothing in a file is executed."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ ARRAYS = [
 
 
 def header(count):
-    """What stands before the pickle of `count` objects."""
+    """The bytes before the pickle of `count` objects."""
     file = io.BytesIO()
     np.lib.format.write_array_header_1_0(
         file, {"descr": "|O", "fortran_order": False, "shape": (count,)}
@@ -54,7 +54,7 @@ def test_arrays_are_read_as_numpy_reads_them(tmp_path, protocol):
     for index, (array, ours) in enumerate(zip(expected, found, strict=True)):
         values, digest = ours.content()
         assert ours.header() == (array.shape, values.dtype)
-        # NumPy turns the bytes of big-endian arrays as it unpickles them.
+        # NumPy swaps the bytes of big-endian arrays when it unpickles them.
         assert values.dtype == ARRAYS[index].dtype
         assert array.dtype == values.dtype.newbyteorder("=")
         np.testing.assert_array_equal(values, array)
@@ -64,7 +64,7 @@ def test_arrays_are_read_as_numpy_reads_them(tmp_path, protocol):
 
 
 @pytest.mark.parametrize("module", ["numpy.core", "numpy._core"])
-def test_both_homes_of_numpy_and_python_2(tmp_path, module):
+def test_python_2_and_both_module_names_of_numpy(tmp_path, module):
     content = python2_pickle(ARRAYS, module)
     found = object_arrays.read(write(tmp_path / "x.npy", content, 5))
     for array, ours in zip(ARRAYS, found, strict=True):
@@ -106,7 +106,7 @@ def test_features_takes_them(tmp_path):
 
 
 def test_memory_does_not_hold_the_arrays(tmp_path):
-    """20 MB of arrays are gone through with less than a tenth of that."""
+    """Reading 20 MB of arrays takes less than a tenth of that."""
     tracemalloc = pytest.importorskip("tracemalloc")
     path = tmp_path / "x.npy"
     arrays = [np.zeros((50, 50)) for _ in range(1000)]  # 20 kB each
@@ -164,7 +164,7 @@ def test_attacks_are_refused_and_not_run(tmp_path, attack, protocol):
         object_arrays.read(path)
     assert "\n" not in str(error.value)
     assert not marker.exists()
-    # The attack is a real one.
+    # NumPy itself executes the attack.
     array = np.load(path, allow_pickle=True)
     assert marker.exists()
     del array
@@ -172,7 +172,7 @@ def test_attacks_are_refused_and_not_run(tmp_path, attack, protocol):
 
 NAME = b"cnumpy.core.multiarray\n_reconstruct\n"
 TRICKS = {
-    # opcodes that call or make without REDUCE
+    # opcodes other than REDUCE that call or construct
     "inst": b"(S'touch MARKER'\nios\nsystem\n.",
     "obj": b"(cos\nsystem\nX\x0c\x00\x00\x00touch MARKERo.",
     "newobj": b"\x80\x02cos\nsystem\nX\x01\x00\x00\x00a\x85\x81.",
@@ -246,8 +246,8 @@ def test_values_of_another_size_than_the_shape(tmp_path):
         object_arrays.read(path)
 
 
-def test_many_lists_in_one_another(tmp_path):
-    """2 ** 60 items in 400 bytes: nobody goes through them."""
+def test_nested_lists(tmp_path):
+    """2 ** 60 items in 400 bytes must not be visited."""
     content = b"\x80\x02]q\x00"
     for index in range(60):
         content += b"]q" + bytes([index + 1])
@@ -274,7 +274,7 @@ SEEDS = [
 def python2_pickle(arrays, module="numpy.core"):
     """The pickle of an object array as Python 2 writes it, protocol 2.
 
-    With its own text (BINSTRING) for dtypes, orders and values.
+    It uses BINSTRING for dtypes, orders and values.
     """
 
     def text(value):

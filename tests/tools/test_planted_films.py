@@ -8,14 +8,14 @@ from tfwstal.extraction import weights
 from tfwstal.extraction.films import Film
 
 
-def test_a_disc_moves_when_the_ground_truth_says(tmp_path):
+def test_the_disc_moves_only_in_the_segments(tmp_path):
     segments = films.plant(np.random.default_rng(1), "Slide")
     assert len(segments) == 2
     path = tmp_path / "film.mp4"
     films.write_film(path, films.draw(np.random.default_rng(2), segments))
     frames = np.stack(list(Film(path, 25.0, 120).frames())).astype(np.float32)
     assert frames.shape == (300, 120, 160, 3)
-    # Between frames half a second apart, far more than the noise.
+    # Differences of frames half a second apart, far above the noise.
     moved = np.abs(frames[12:] - frames[:-12]).mean(axis=(1, 2, 3))
     times = np.arange(len(moved)) / 25
     inside = np.zeros(len(moved), bool)

@@ -165,7 +165,7 @@ def test_every_class_in_both_splits():
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_statistics_are_those_of_thumos(seed):
-    """Values of THUMOS-14's 412 videos stand behind each line."""
+    """Comments give the values of THUMOS-14's two splits, or of all videos."""
     videos = list(drawn(seed=seed).values())
     snippets = np.array([v.duration * 25 / 16 for v in videos])
     counts = np.array([len(v.segments) for v in videos])
@@ -204,7 +204,7 @@ def test_context_lies_beside_actions_and_sometimes_alone():
             else:
                 alone += 1
                 assert all(start > e + 8 or end < s - 8 for _, s, e in actions)
-    assert 840 <= beside <= 960  # 300 videos, 4 sides, 3 of 4 times
+    assert 840 <= beside <= 960  # 300 videos, 4 sides, probability 3/4
     assert 30 <= alone <= 210
 
 
@@ -257,7 +257,7 @@ def test_features_look_like_those_of_i3d(difficulty):
 
 
 def test_context_resembles_its_action():
-    """More than background does, and more at a higher difficulty."""
+    """It does so more than background, and more at a higher difficulty."""
     cosines = []
     for difficulty in (0.0, 1.0, 2.0):
         world = planted_features.make_world(
@@ -293,7 +293,7 @@ def test_context_is_mistaken_for_its_action():
 
 
 def nearest_mean_accuracy(difficulty):
-    """Of telling 8 actions and 8 contexts apart, in videos not seen."""
+    """Accuracy for 8 actions and 8 contexts, on the second half of videos."""
     features, phase, context, index = plant(difficulty, count=32)
     target = np.where(phase > 0, index, np.where(context, 8 + index, -1))
     seen = np.arange(len(target)) < len(target) // 2
@@ -305,15 +305,15 @@ def nearest_mean_accuracy(difficulty):
     return np.mean(distances.argmin(1) == target[unseen])
 
 
-def test_difficulty_makes_it_hard():
+def test_accuracy_falls_with_difficulty():
     easy, usual, hard = map(nearest_mean_accuracy, (0.0, 1.0, 2.0))
     assert easy > 0.75
     assert easy > usual + 0.1
     assert usual > hard + 0.1
-    assert hard > 2 / 16  # above chance still
+    assert hard > 2 / 16  # still above chance
 
 
-def test_middle_of_an_action_is_its_most_telling_part():
+def test_middle_of_an_action_is_its_clearest_part():
     features, phase, context, index = plant(0.5)
     base = features[(phase == 0) & ~context].mean(0)
     for c in range(8):
@@ -337,8 +337,8 @@ def test_classes_come_in_groups():
 
 
 def test_motion_is_common_to_all_actions_at_all_times():
-    """What tells the actions of some classes from background also finds those
-    of others, and their ends hardly worse than their middles."""
+    """A direction that separates actions of some classes from background also
+    finds those of other classes, and their ends almost as well as middles."""
     features, phase, context, index = plant(0.5, count=32)
     known, plain = index < 4, (phase == 0) & ~context
     direction = features[known & (phase > 0)].mean(0)
@@ -361,8 +361,8 @@ def test_covered_in_part():
 
 
 def test_snippet_mixes_in_proportion():
-    """Half of a snippet in an action: half of the action's term; all of it in
-    two actions: the mean of both."""
+    """A snippet half in an action gets half of the action's term; one fully in
+    two actions gets the mean of both."""
     world = planted_features.make_world(np.random.default_rng(0), 2, 64, 0.0)
     flat = np.repeat(world.actions[:, 1:2], 3, axis=1)  # one phase
     world = dataclasses.replace(world, actions=flat, views=0 * world.views)
@@ -382,7 +382,7 @@ def test_snippet_mixes_in_proportion():
 
 
 def timelines(family, num_videos=48):
-    """Timelines as `write` plants them, each of eight classes in turn."""
+    """Timelines of the training videos of a small set with eight classes."""
     config = make_config(
         family=family,
         num_train_videos=num_videos,
@@ -405,7 +405,7 @@ def timelines(family, num_videos=48):
 
 
 def cover(intervals, length):
-    """Whether half of each snippet lies in an interval or more does."""
+    """Whether at least half of each snippet lies in the intervals."""
     total = np.zeros(length)
     for start, end in intervals:
         total += planted_features.covered(start, end, length)
@@ -424,7 +424,7 @@ def plant_timelines(family, drawn, difficulty=1.0, feature_dim=128):
     ]
 
 
-def test_flag_offers_the_families_there_are():
+def test_flag_offers_all_families():
     (field,) = (f for f in dataclasses.fields(Config) if f.name == "family")
     assert field.metadata["choices"] == tuple(FAMILIES)
     assert field.default == "plain"
@@ -448,7 +448,7 @@ def test_family_depends_on_seed_and_name_only(tmp_path, family):
 
 @pytest.mark.parametrize("family", ["context", "sparse"])
 def test_families_have_one_scale(family):
-    """The plain one's, within 5 %, and I3D's (see above)."""
+    """Within 5 % of the plain family's, and similar to I3D's (see above)."""
     plain, other = (
         np.concatenate(plant_timelines(name, timelines(name)))
         for name in ("plain", family)
@@ -463,8 +463,8 @@ def test_families_have_one_scale(family):
 
 
 def share_of_far_context(family):
-    """Of the snippets 8 s and more away from actions, those in context; and
-    the longest context there, in seconds."""
+    """Share of snippets in context among those at least 8 s from actions, and
+    the longest context there in seconds."""
     away = shown = 0
     longest = 0.0
     for timeline in timelines(family):
@@ -488,7 +488,7 @@ def test_context_family_shows_context_away_from_actions():
     plain, _ = share_of_far_context("plain")
     strong, longest = share_of_far_context("context")
     assert plain < 0.1
-    assert 0.35 < strong < 0.75  # 0.8 of the gaps, 0.4 to 0.9 of each
+    assert 0.35 < strong < 0.75  # in 0.8 of the gaps, 0.4 to 0.9 of each
     assert longest > 30
 
 
@@ -510,7 +510,7 @@ def test_copies_lie_in_contexts_and_last_as_actions_do():
 
 
 def test_copy_is_a_weak_action():
-    """Without noise and scenes, in z: 0.4 of the action's pattern."""
+    """In z, without noise and scenes, it is 0.4 of the action's pattern."""
     world = planted_features.make_world(
         np.random.default_rng(0), 4, 64, 1.0, FAMILIES["context"]
     )
@@ -520,8 +520,8 @@ def test_copy_is_a_weak_action():
     z = planted_features._plant_copies(
         np.random.default_rng(0), world, timeline, around
     )
-    # Six snippets long: the third's middle is at 2.5 / 6, a quarter of the way
-    # back from the middle phase at 1/2 to the first at 1/6.
+    # The third of six snippets has its middle at 2.5 / 6, a quarter of the way
+    # from the middle phase at 1/2 back to the first at 1/6.
     outer, middle, _ = world.actions[2]
     np.testing.assert_allclose(
         z[3], 0.4 * (0.25 * outer + 0.75 * middle), rtol=1e-4, atol=1e-5
@@ -554,9 +554,9 @@ def test_copies_look_more_like_actions_than_other_context_does():
 
 
 def nearest_class(drawn, features, choose):
-    """Accuracy of nearest class means on snippets of the second half.
+    """Accuracy of nearest class means on the second half of the videos.
 
-    `choose` gives the class of each snippet of a timeline, -1: left out.
+    `choose` gives the class of each snippet of a timeline; -1 is left out.
     """
     classes = [choose(timeline) for timeline in drawn]
     half = len(drawn) // 2
@@ -577,7 +577,7 @@ def classes_of(timeline, part):
     return found
 
 
-def test_context_alone_tells_the_class_of_the_context_family():
+def test_context_reveals_the_class_in_the_context_family():
     accuracies = []
     for family in ("plain", "context"):
         drawn = timelines(family)
@@ -660,7 +660,7 @@ def test_untold_part_of_a_sparse_action_shows_motion_and_view_only():
         np.random.default_rng(0), world, timeline
     )
     np.testing.assert_array_equal(covered, [1, 1, 1, 0])
-    # Phases are at 1/6, 1/2, 5/6: those of three snippets' middles.
+    # Phases are at 1/6, 1/2 and 5/6, the middles of three snippets.
     told = 1.5 * world.actions[1, 1]
     views = [
         [world.motion + view, (told + world.motion) / 2 + view]
@@ -668,7 +668,7 @@ def test_untold_part_of_a_sparse_action_shows_motion_and_view_only():
     ]
     assert any(np.allclose(z[:2], rows, atol=1e-5) for rows in views)
     np.testing.assert_array_equal(z[0], z[2])
-    # Motion is what the actions share: it lies in all of them.
+    # Motion is common to all actions.
     along = world.actions @ world.motion / (world.motion @ world.motion)
     assert np.all(along > 0.5)
 
@@ -699,7 +699,7 @@ def test_follows_string_segments_without_duration(tmp_path, capsys):
     )
     make_set(tmp_path / "raw", annotations=path)
     database = read_database(tmp_path / "raw")
-    # Last end plus 5 s, or the longer one of last end and the file's duration.
+    # Last end plus 5 s, or the later of last end and the file's duration.
     assert {k: v["duration"] for k, v in database.items()} == {
         "a": 7.4 + 5,
         "b": 9 + 5,
@@ -815,7 +815,7 @@ def test_needs_output_dir():
         synthesize.main(make_config())
 
 
-def test_overwrite_replaces_its_own_folder_only(tmp_path):
+def test_overwrite_replaces_only_its_own_folder(tmp_path):
     folder = tmp_path / "raw"
     first = make_set(folder)
     with pytest.raises(InputError, match="--overwrite"):

@@ -1,4 +1,4 @@
-"""The mAP that is logged while a model trains."""
+"""The mAP that is logged during training."""
 
 import math
 import types
@@ -16,7 +16,7 @@ from tfwstal.training.callbacks import LocalizationEvaluation
 
 
 def _logged(records, epochs=1, **arguments):
-    """The logs of each epoch of a random model, which does not train."""
+    """The logs of each epoch of a random model that is not trained."""
     info = folder.read(records)
     callback = LocalizationEvaluation(
         info,
@@ -34,7 +34,7 @@ def _logged(records, epochs=1, **arguments):
 
 
 def _expected(records, protocol):
-    """[H, C] AP of what localization finds, by the library's own functions."""
+    """[H, C] AP of the localized segments, by functions of the library."""
     info = folder.read(records)
     detector = inference.make_detector(
         random_model(), Config(alpha=0.0).localization_settings()
@@ -67,14 +67,14 @@ def test_it_logs_the_map_and_each_class(records, protocol):
     expected = _expected(records, protocol)
     assert expected.ap.max() > 0
     by_class = dict(zip(expected.labels, expected.ap.mean(axis=0), strict=True))
-    # 0.1 and 0.5 make no average that papers quote: their mean.
+    # 0.1 and 0.5 complete no average of papers, so their mean is logged.
     assert logs == pytest.approx(
         {"loss": 1.0, "mAP@mean": np.mean(expected.mean_ap)}
         | {f"AP/{label}": ap for label, ap in by_class.items()}
     )
 
 
-def test_all_epochs_have_the_columns_some_have_numbers(records):
+def test_epochs_without_evaluation_have_nan_columns(records):
     logs = _logged(records, epochs=4, every=2)
     assert all(list(each) == ["loss", "mAP@mean"] for each in logs)
     missing = [math.isnan(each["mAP@mean"]) for each in logs]
@@ -93,5 +93,5 @@ def test_a_full_disk_of_the_logs_is_told(tmp_path, monkeypatch):
     space.on_epoch_end(1)
     (warning,) = space.warnings()
     assert f"the disk of {tmp_path} was full after epoch 2" in warning
-    space.on_epoch_end(2)  # it is not asked again
+    space.on_epoch_end(2)  # the disk is not checked again
     assert space.warnings() == [warning]

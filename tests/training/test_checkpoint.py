@@ -1,4 +1,4 @@
-"""Checkpoints that something else has changed are refused."""
+"""Checkpoints that were changed are refused."""
 
 import io
 import struct
@@ -26,7 +26,7 @@ def model():
 
 @pytest.fixture
 def saver(records, tmp_path, model):
-    """A Checkpoint of 3 epochs of 4 steps, with a saved one at (1, 2)."""
+    """A Checkpoint of 3 epochs of 4 steps, saved at epoch 1, step 2."""
     (tmp_path / "checkpoints").mkdir()
 
     def make():
@@ -46,7 +46,7 @@ def path(saver, tmp_path):
 
 
 def rewritten(path, **changes):
-    """Writes the checkpoint again with other arrays; None leaves one out."""
+    """Rewrites the checkpoint with other arrays; None removes one."""
     with np.load(path) as arrays:
         content = dict(arrays) | changes
     np.savez(path, **{k: v for k, v in content.items() if v is not None})
@@ -114,7 +114,7 @@ def _without_its_end(content):
 
 
 def _another_method(content):
-    """Every member claims a compression method that nobody knows."""
+    """Every member states an unknown compression method."""
     changed = bytearray(content)
     for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
         place = changed.find(signature)

@@ -1,4 +1,4 @@
-"""Warnings of a collapse, on both sides of each bound."""
+"""Warnings about a collapse, on both sides of each bound."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_foreground_attention_that_died(foreground, is_dead):
         (((0.998, 100),), False),  # seen in models that find actions
     ],
 )
-def test_foreground_attention_that_is_everywhere(foreground, is_flat):
+def test_foreground_attention_that_is_one_everywhere(foreground, is_flat):
     found = signs(foreground, MIXED)
     assert len(found) == is_flat
     assert all("separates nothing" in each for each in found)
@@ -84,8 +84,8 @@ def test_one_class_that_takes_all(chosen, name):
 
 
 def test_a_sign_has_the_numbers_and_what_to_try():
-    # The mean of 98 zeros and two 0.05 is 0.001; the 99th percentile lies at
-    # place 0.99 * 99 = 98.01 of 0 ... 99 in order, where 0.05 begins.
+    # The mean of 98 zeros and two 0.05 is 0.001. The 99th percentile has index
+    # 0.99 * 99 = 98.01 of the 100 sorted values, where 0.05 begins.
     died, collapsed = signs(((0.0, 98), (0.05, 2)), (100, 0, 0))
     assert "mean is 0.001 and its 99th percentile 0.05" in died
     for flag in ("--learning_rate (it was 0.5)", "--attention_bias above 0"):

@@ -1,4 +1,4 @@
-"""Training that diverges stops at once, says where, and keeps what it can."""
+"""Training that diverges stops at once, says where, and keeps a checkpoint."""
 
 import dataclasses
 
@@ -34,7 +34,7 @@ CONFIG = Config(
 
 @pytest.fixture
 def one_is_huge(tmp_path):
-    """Records of eight videos, one of which no float32 can square."""
+    """Records of eight videos; the square of one overflows float32."""
     records = [random_record(f"train_{n}", n) for n in range(5, 13)]
     huge = records[5]
     records[5] = dataclasses.replace(huge, features=huge.features * 1e25)
@@ -43,7 +43,7 @@ def one_is_huge(tmp_path):
 
 
 def batches_of(records, **changes):
-    """Batches of an epoch as the model sees them, epoch by epoch."""
+    """All batches as the model gets them, epoch by epoch."""
     info = folder.read(records)
     arguments = {
         "num_snippets": 20,
@@ -69,12 +69,12 @@ def test_videos_of_a_batch_are_those_that_the_model_sees(one_is_huge):
         videos = data_batches.batch_videos(
             info, one_is_huge, 3, 0, epoch=number // 3, step=number % 3
         )
-        # A video's name is its number of snippets, all of which are drawn.
+        # A video's name is its number of snippets; all of them are used.
         lengths = [int(name.removeprefix("train_")) for name in videos]
         assert lengths == inputs["num_snippets"].tolist()
 
 
-def test_a_stream_begins_at_any_step(one_is_huge):
+def test_batches_can_start_at_any_step(one_is_huge):
     whole = batches_of(one_is_huge)
     for start in ((0, 1), (0, 2), (1, 0), (1, 2)):
         rest = batches_of(one_is_huge, start=start)
@@ -104,7 +104,7 @@ def test_the_first_bad_step_is_named_and_the_checkpoint_kept(
         run_dir=str(tmp_path / "run"),
         xla=xla,
     )
-    # The same command again meets the same step again.
+    # The same command stops at the same step again.
     for _ in range(2):
         with pytest.raises(InputError) as caught:
             train.main(config)
@@ -116,7 +116,7 @@ def test_the_first_bad_step_is_named_and_the_checkpoint_kept(
     assert not (tmp_path / "run" / "model.keras").exists()
 
 
-def test_of_steps_that_run_together_all_are_named(one_is_huge, tmp_path):
+def test_all_steps_of_an_execution_are_named(one_is_huge, tmp_path):
     config = dataclasses.replace(
         CONFIG,
         data_dir=str(one_is_huge),
@@ -194,7 +194,7 @@ def test_the_logged_norm_is_before_clipping():
         ]
         steps.append(np.sqrt(sum(np.sum(each**2) for each in moved)))
     assert norms[0] == pytest.approx(norms[1]) and norms[0] > 0.01
-    # A step of plain descent is as long as its gradient.
+    # With plain gradient descent, a step is as long as its gradient.
     assert steps == pytest.approx([norms[0], 1e-3], rel=1e-3)
 
 

@@ -2,7 +2,7 @@
 
 Many snippets choose the same centroid, so the gradient of the dictionary is a
 sum over snippets. The oracle's gradients are central differences of the float64
-reference, so no automatic differentiation is compared with itself.
+reference, independent of automatic differentiation.
 """
 
 import keras
@@ -45,7 +45,7 @@ def reading_model(reading):
 
 
 def free_weights(weights, options):
-    """The weights that can move by themselves: a shared one stands once."""
+    """The independent weights: a shared one is included once."""
     return {
         name: value
         for name, value in weights.items()
@@ -54,7 +54,7 @@ def free_weights(weights, options):
 
 
 def oracle_loss(weights, inputs, labels, options):
-    """L_all of Eq. 8 of a batch, in float64 loops, of `free_weights`."""
+    """L_all of Eq. 8 of a batch in float64 loops, from `free_weights`."""
     for part in ("kernel", "bias"):
         if options.classifier == "shared":
             weights = {**weights, f"pooled_{part}": weights[f"class_{part}"]}
@@ -76,7 +76,7 @@ def oracle_loss(weights, inputs, labels, options):
 
 
 def oracle_gradients(weights, inputs, labels, options, step=1e-6):
-    """Central differences of `oracle_loss` for every number of every weight."""
+    """Central differences of `oracle_loss` for every element of the weights."""
     gradients = {}
     for name, value in weights.items():
         gradient = np.zeros(value.shape)
@@ -129,7 +129,7 @@ def test_one_adam_step_of_every_weight_is_the_oracles(batch):
         mean = (1 - BETA_1) * gradient / (1 - BETA_1)
         square = (1 - BETA_2) * gradient**2 / (1 - BETA_2)
         expected = weights[name] - RATE * mean / (np.sqrt(square) + EPSILON)
-        moved = np.abs(gradient) > 1e-3  # else float32 noise decides
+        moved = np.abs(gradient) > 1e-3  # elsewhere float32 noise decides
         assert moved.any(), name
         np.testing.assert_allclose(
             found[name].reshape(expected.shape)[moved],
@@ -144,7 +144,7 @@ def test_gradient_norm_and_clipping_are_the_oracles(batch):
     reading, weights, data, gradients = batch
     norm = np.sqrt(sum(np.sum(each**2) for each in gradients.values()))
     most = float(norm / 3)
-    # A plain step shows what clipping did to the gradient.
+    # A step of SGD shows the clipped gradient.
     optimizer = optimizers.make_optimizer("sgd", RATE, clip_norm=most)
     found, logs = stepped(reading, optimizer, data)
     assert float(logs["gradient_norm"]) == pytest.approx(norm, rel=1e-4)
@@ -175,7 +175,7 @@ def test_no_gradient_of_the_training_step_is_sparse(xla):
 def dictionary_steps(optimizer, steps, snippets):
     """Q after some steps on L_smt alone, and before: float64 [C+1, D].
 
-    All snippets are at one place and of class 1.
+    All snippets have the same embedding and class 1.
     """
     dictionary = layers.CentroidDictionary(2)
     dictionary.build((None, None, 3))
@@ -196,7 +196,7 @@ def dictionary_steps(optimizer, steps, snippets):
 @pytest.mark.parametrize("snippets", [1, 1000])
 def test_a_centroid_moves_by_adams_rate_whatever_its_snippets(snippets):
     moved = dictionary_steps(keras.optimizers.Adam(RATE), 20, snippets)
-    # The gradient is nearly constant, so that every step is one of the rate.
+    # The gradient is nearly constant, so every step has the length of the rate.
     np.testing.assert_allclose(moved[1], 20 * RATE, rtol=0.01)
     np.testing.assert_array_equal(moved[[0, 2]], 0)
 
@@ -230,7 +230,7 @@ def rectified_adam(gradient, steps):
 def test_rectified_adam_moves_a_centroid_as_the_oracle(snippets):
     optimizer = optimizers.make_optimizer("RectifiedAdam", RATE)
     moved = dictionary_steps(optimizer, 20, snippets)
-    # All three numbers of the centroid are equal, and so is their part of the
+    # The three elements of the centroid are equal, and so are those of the
     # distance's gradient: (q - x) / (sqrt(3) |q - x|).
     expected = rectified_adam(lambda value: -1 / np.sqrt(3), 20)
     np.testing.assert_allclose(moved[1], expected, rtol=1e-3)

@@ -1,4 +1,4 @@
-"""Optimizers by name, in the lane of tensorflow-addons and in the main one."""
+"""Optimizers by name, with and without tensorflow-addons."""
 
 import csv
 import dataclasses
@@ -65,12 +65,12 @@ def weights(run_dir):
 
 
 def moved(optimizer, steps=1):
-    """Whether all weights of a model move in some steps."""
+    """Whether some steps change all weights of a model."""
     model = random_model()
     model.compile(optimizer=optimizer)
     before = [np.array(weight) for weight in model.trainable_variables]
     data = random_batch([6, 9])
-    for _ in range(steps):  # as it stands: compiling each would take long
+    for _ in range(steps):  # not compiled, which would take long for each
         model.train_step(data)
     after = [np.array(weight) for weight in model.trainable_variables]
     assert all(np.isfinite(weight).all() for weight in after)
@@ -99,10 +99,10 @@ def test_weights_decay_by_what_the_flag_says(name, decay):
     assert float(np.array(weight)[0]) == pytest.approx(2 - 0.5 * decay * 2)
 
 
-def test_the_run_ends_as_the_average_and_is_evaluated_so(
+def test_ema_is_evaluated_and_is_the_final_model(
     records, tmp_path, monkeypatch
 ):
-    """The average of the weights after every step, by hand."""
+    """The expected average of the weights after each step is computed here."""
     begun, raw, evaluated = [], [], []
 
     def watch(kind, name, notes):
@@ -119,7 +119,7 @@ def test_the_run_ends_as_the_average_and_is_evaluated_so(
     watch(callbacks.LocalizationEvaluation, "_evaluate", evaluated)
     folder = run(records, tmp_path / "run", epochs=2, ema=0.7, eval_every=1)
 
-    # Keras 3 begins with the first step's weights, 2.15 with those before.
+    # Keras 3 starts with the weights after the first step, 2.15 before it.
     averages = [raw[0] if KERAS_3 else begun[0]]
     for values in raw:
         averages.append(
@@ -133,7 +133,7 @@ def test_the_run_ends_as_the_average_and_is_evaluated_so(
         (evaluated[0], averages[2], 1e-5),
         (evaluated[1], averages[4], 1e-5),
         (weights(folder), averages[4], 1e-5),
-        (begun[1], raw[1], 0),  # the training goes on as if nobody had looked
+        (begun[1], raw[1], 0),  # evaluation does not affect training
     ):
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(
@@ -149,12 +149,12 @@ def test_an_unknown_name_gets_the_list():
 
 
 @pytest.mark.parametrize("name", ["Adam(SGD)", "Lookahead(SWA)", "SWA(swa)"])
-def test_what_wraps_nothing_is_refused(name):
+def test_a_wrapper_without_an_optimizer_is_refused(name):
     with pytest.raises(InputError, match="wrap another optimizer"):
         optimizers.make_optimizer(name, 0.1)
 
 
-def test_no_weight_decay_where_there_is_none(monkeypatch):
+def test_weight_decay_is_refused_if_not_supported(monkeypatch):
     class Plain:
         def __init__(self, learning_rate):
             pass
@@ -171,8 +171,8 @@ def test_no_weight_decay_where_there_is_none(monkeypatch):
 
 @pytest.mark.skipif(HAS_ADDONS, reason="tensorflow-addons is installed")
 @pytest.mark.parametrize("name", [*optimizers.ADDONS, *WRAPPED])
-def test_the_main_lane_says_how_to_get_tensorflow_addons(name):
-    if name.lower() in map(str.lower, KERAS):  # Lamb is of Keras 3 too
+def test_without_tensorflow_addons_the_error_says_how_to_get_it(name):
+    if name.lower() in map(str.lower, KERAS):  # Keras 3 also has Lamb
         return
     with pytest.raises(InputError) as found:
         optimizers.make_optimizer(name, 0.1)
@@ -198,7 +198,7 @@ class TestAddons:
     def test_the_list_is_theirs(self):
         tfa = importlib.import_module("tensorflow_addons")
         known = set(optimizers._classes(tfa.optimizers))
-        # Base classes, and Keras's own AdamW comes first.
+        # Base classes are left out, and so is AdamW, which Keras has itself.
         known -= {"averagedoptimizerwrapper", "adamw", "keraslegacyoptimizer"}
         known -= {"decoupledweightdecayextension"}
         assert {name.lower() for name in optimizers.ADDONS} == known
@@ -228,7 +228,7 @@ class TestAddons:
             for one, other in zip(weights(start), weights(folder), strict=True)
         )
         loaded = keras.models.load_model(folder / "model.keras")
-        loaded.train_step(random_batch([5, 9]))  # the optimizer is there too
+        loaded.train_step(random_batch([5, 9]))  # with the saved optimizer
         localize.main(
             dataclasses.replace(
                 FAST,
@@ -239,8 +239,8 @@ class TestAddons:
         )
         assert (tmp_path / "found.json").exists()
 
-    def test_lookahead_is_adam_drawn_back_every_sixth_step(self):
-        """Slow weights go half the way (Zhang et al. 2019, Algorithm 1)."""
+    def test_lookahead_pulls_adam_back_every_sixth_step(self):
+        """Slow weights move half the way (Zhang et al. 2019, Algorithm 1)."""
         kind = keras.optimizers.legacy.Adam
         fast = tf.Variable([1.0, -2.0])
         variable = tf.Variable([1.0, -2.0])
@@ -255,7 +255,7 @@ class TestAddons:
                 fast.assign(slow)
             np.testing.assert_allclose(variable, fast, rtol=1e-6)
 
-    def test_a_moving_average_is_what_is_left(self, records, tmp_path):
+    def test_a_moving_average_is_the_final_model(self, records, tmp_path):
         same = {"epochs": 3, "learning_rate": 0.1}
         sgd = weights(run(records, tmp_path / "sgd", optimizer="sgd", **same))
         averaged = weights(
@@ -275,7 +275,7 @@ class TestAddons:
         )
         assert 0 < near < 0.1 * far
 
-    def test_ema_is_for_kerass_own(self):
+    def test_ema_is_only_for_optimizers_of_keras(self):
         with pytest.raises(InputError, match="MovingAverage"):
             optimizers.make_optimizer("RectifiedAdam", 0.1, ema=0.9)
 
@@ -305,7 +305,7 @@ def test_the_rate_rises_in_its_first_steps(steps):
 
 def test_a_run_whose_rate_rises_loads_and_trains_on(records, tmp_path):
     folder = run(records, tmp_path / "run", epochs=2, rate_warmup_epochs=1.5)
-    # As users load it: with the model's class, and nothing else of ours.
+    # Loaded as users do: only the model's class is imported.
     load = (
         "import sys, keras; from tfwstal import TwoStreamLocalizer; "
         "model = keras.models.load_model(sys.argv[1]); "
@@ -318,7 +318,7 @@ def test_a_run_whose_rate_rises_loads_and_trains_on(records, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    # The run has made its four steps, and the rate rises over three.
+    # The run has done its four steps, and the rate rises over three.
     assert float(done.stdout) == pytest.approx(0.05)
     model = keras.models.load_model(folder / "model.keras")
     model.fit(*random_batch([6, 9]), verbose=0)

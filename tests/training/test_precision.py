@@ -1,4 +1,4 @@
-"""Training in half precision: matrix products alone, and with a scaled loss."""
+"""Half precision: only matrix products use it; losses are scaled."""
 
 import csv
 
@@ -18,9 +18,9 @@ from tfwstal.training.callbacks import StopAtNonFinite
 
 HALF = ("mixed_bfloat16", "mixed_float16")[: 1 + KERAS_3]
 scaled = pytest.mark.skipif(
-    not KERAS_3, reason="Keras 2.15 scales losses in another way"
+    not KERAS_3, reason="Keras 2.15 scales losses differently"
 )
-# Greatest relative error of one rounding.
+# Largest relative error of one rounding.
 STEP = {"mixed_bfloat16": 2.0**-8, "mixed_float16": 2.0**-11}
 
 
@@ -48,7 +48,7 @@ def test_a_run_is_near_that_in_float32(records, tmp_path):
         run_dir = tmp_path / precision
         config, rows = history_of(records, run_dir, precision)
         assert len(rows) == len(exact) == 3
-        # Roundings of a few steps: as many as test_invariance allows a step.
+        # Three steps with the tolerance of test_invariance for one.
         for row, expected in zip(rows, exact, strict=True):
             for name, value in expected.items():
                 assert float(row[name]) == pytest.approx(
@@ -120,7 +120,7 @@ def test_the_logged_norm_is_of_gradients_without_scale():
 
 
 @scaled
-def test_a_step_that_overflows_float16_is_passed_over():
+def test_a_step_that_overflows_float16_is_skipped():
     inputs, actions = random_batch([4, 6])
     model = compiled("mixed_float16")
     scale = model.optimizer.dynamic_scale
@@ -133,7 +133,7 @@ def test_a_step_that_overflows_float16_is_passed_over():
     for weight, old in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(weight, old)
     assert np.isfinite(history["loss"][0])
-    assert history["gradient_norm"][0] == 0.0  # the mean over no step
+    assert history["gradient_norm"][0] == 0.0  # no step was counted
     # The scale falls until the steps count again.
     history = model.fit(inputs, actions, **arguments | {"epochs": 40}).history
     assert history["gradient_norm"][-1] > 0.01

@@ -1,4 +1,4 @@
-"""train, killed at any point: the same command ends as if nobody had."""
+"""train, killed at any point and resumed, ends with the same result."""
 
 import csv
 import zipfile
@@ -14,21 +14,21 @@ STEP = "tfwstal.training.checkpoint:Checkpoint.on_train_batch_end"
 EPOCH = "tfwstal.training.checkpoint:Checkpoint.on_epoch_end"
 CREATE = "tfwstal.training.run_folder:create"
 MODEL = "tfwstal.training.run_folder:save_model"
-POINTS = [  # one run meets them in turn; each count is of its own process
-    (CREATE, 1, True, "kill"),  # nothing but a folder
-    (SAVE, 1, False, "kill"),  # a step done, none saved
-    ("os:fsync", 2, False, "kill"),  # in the writing of a checkpoint
-    ("os:replace", 2, False, "kill"),  # whole, but not yet its name
-    (SAVE, 1, True, "kill"),  # just saved, inside of an epoch
+POINTS = [  # of one run, in turn; calls are counted in each process
+    (CREATE, 1, True, "kill"),  # only the folder exists
+    (SAVE, 1, False, "kill"),  # one step done, none saved
+    ("os:fsync", 2, False, "kill"),  # while writing a checkpoint
+    ("os:replace", 2, False, "kill"),  # checkpoint complete, not yet renamed
+    (SAVE, 1, True, "kill"),  # just saved, within an epoch
     (EPOCH, 1, False, "kill"),  # history.csv is ahead of the checkpoint
     (EPOCH, 1, True, "kill"),  # between epochs
-    (STEP, 1, False, "terminate"),  # inside of an epoch
+    (STEP, 1, False, "terminate"),  # within an epoch
     (SAVE, 1, False, 2000),  # a full disk
     ("tfwstal.training.callbacks:LocalizationEvaluation.on_epoch_end",)
     + (1, False, "terminate"),  # between epochs
     (MODEL, 1, False, "kill"),
-    ("os:replace", 1, False, "kill"),  # the model: all steps are saved
-    (MODEL, 1, True, "kill"),  # it is there now
+    ("os:replace", 1, False, "kill"),  # before the model; all steps are saved
+    (MODEL, 1, True, "kill"),  # the model exists
 ]
 CODES = [-9, -9, -9, -9, -9, -9, -9, 143, 1, 143, -9, -9, -9]
 FLAGS = [
@@ -41,7 +41,7 @@ FLAGS = [
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with records, of which a training sees three batches."""
+    """A folder with records for three batches an epoch."""
     root = tmp_path_factory.mktemp("resume")
     train = [
         random_record(f"train_{n}", n, (1 + i % 3,))
@@ -56,7 +56,7 @@ def start(folder, jobs):
     """Starts jobs in turn: [(name of the run, flags, point or None)].
 
     Returns:
-        their exit codes, and what they wrote to standard error.
+        Their exit codes, and their standard error.
     """
     jobs = [
         (
@@ -74,7 +74,7 @@ def start(folder, jobs):
 
 
 def content(run_dir):
-    """What a run leaves, without times: dict from name to bytes."""
+    """The outputs of a run without times: dict from name to bytes."""
     found = {"history.csv": (run_dir / "history.csv").read_bytes()}
     with zipfile.ZipFile(run_dir / "model.keras") as archive:
         for name in archive.namelist():
@@ -83,11 +83,11 @@ def content(run_dir):
     return found
 
 
-# In which Keras 3 alone trains; its scale of the loss is of the checkpoint too.
+# Only Keras 3 trains in float16; its loss scale is part of the checkpoint.
 FLOAT16 = ["--precision=mixed_float16"] * KERAS_3
 
 
-# Compiling takes long, so that all points are for one mode only.
+# Compiling takes long, so only one mode has all points.
 @pytest.mark.parametrize(
     ("mode", "points", "codes"),
     [
@@ -99,7 +99,7 @@ FLOAT16 = ["--precision=mixed_float16"] * KERAS_3
 def test_killed_at_every_point_and_equal_in_the_end(
     folder, mode, points, codes
 ):
-    done = points is POINTS  # killed the last time when all was written
+    done = points is POINTS  # at the last point, everything is written
     found, messages = start(
         folder,
         [(f"whole{mode[0]}", mode, None)]

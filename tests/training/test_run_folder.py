@@ -1,4 +1,4 @@
-"""The files of a run after something else has changed them."""
+"""Files of a run that were changed afterwards."""
 
 import io
 import json
@@ -25,7 +25,7 @@ def whole(tmp_path_factory):
 
 @pytest.fixture
 def touched(whole, tmp_path):
-    """A function that copies the run with other content of some files."""
+    """A function that copies the run with changed files."""
 
     def copy(**contents):
         folder = tmp_path / "run"
@@ -124,7 +124,7 @@ def test_a_folder_that_is_not_a_run(tmp_path):
 
 
 class TestUnfinished:
-    """Whether a training resumes, by what flags.flags has."""
+    """Whether training resumes, depending on flags.flags."""
 
     @pytest.fixture
     def resume(self, tmp_path):

@@ -1,4 +1,4 @@
-"""What a training writes for TensorBoard, read back from its event files."""
+"""What training writes for TensorBoard, read from its event files."""
 
 import csv
 
@@ -21,7 +21,7 @@ _CLASSES = ("background", "a", "b", "c")
 
 
 def _events(folder):
-    """All events of a folder, none left out."""
+    """All events of a folder."""
     everything = dict.fromkeys(event_accumulator.DEFAULT_SIZE_GUIDANCE, 0)
     events = event_accumulator.EventAccumulator(str(folder), everything)
     return events.Reload()
@@ -39,7 +39,7 @@ def _values(events, tag):
 def watched(records, tmp_path):
     """A function of a model and Watch's arguments -> events of two epochs.
 
-    The centroids move by 3, 4 in the first epoch and as far back afterwards.
+    A centroid moves by (3, 4) in the first epoch and back in the second.
     """
 
     def look(model, videos=None, **arguments):
@@ -89,7 +89,7 @@ def _seen(model, records):
     attention, chosen = [], []
     for record in list(tf.data.TFRecordDataset(str(shard)))[:3]:
         features = record_format.parse_video(record, 5)["features"].numpy()
-        assert len(features) <= 20  # so that no snippet is left out
+        assert len(features) <= 20  # the sample includes all snippets
         outputs = model(
             {
                 "features": features[None],
@@ -192,7 +192,7 @@ def test_every_few_epochs(watched):
     assert list(_values(events, "centroids/used")) == [1]
 
 
-def test_as_often_as_a_tenth_of_the_time_allows(tmp_path, monkeypatch):
+def test_watching_takes_at_most_a_tenth_of_the_time(tmp_path, monkeypatch):
     seconds, looks = [0.0], []
 
     def write(watcher):
@@ -211,13 +211,13 @@ def test_as_often_as_a_tenth_of_the_time_allows(tmp_path, monkeypatch):
         watcher.on_epoch_begin(epoch)
         seconds[0] += 1.0
         watcher.on_epoch_end(epoch)
-    # After k looks of 2 s each, the next epoch that begins at 20 k s or later
-    # and takes 1 s is looked at; so is the last one.
+    # After k looks of 2 s, the next follows the first 1 s epoch that begins at
+    # 20 k s or later. The last epoch always has a look.
     assert looks == [20.0 * k + 3 for k in range(6)] + [114.0]
 
 
 @pytest.mark.parametrize("bias", [1e30, float("inf"), float("nan")])
-def test_a_model_that_diverges_is_passed_over(watched, bias):
+def test_a_model_that_diverges_is_skipped(watched, bias):
     model = random_model()
     model.centroids.assign(np.full((4, 5), 1e30))
     model.classifier.bias.assign([0.0, bias, 1.0, -bias])
@@ -322,7 +322,7 @@ def test_the_sample_covers_the_classes_and_is_bounded(
 
 @pytest.fixture
 def trained(records, tmp_path):
-    """A function of flags -> the run folder of a short training."""
+    """A function (name, **flags) -> the run folder of a short training."""
 
     def run(name, **flags):
         arguments = {

@@ -1,4 +1,4 @@
-"""train --strategy: several devices do what one does."""
+"""train --strategy: several devices give the results of one."""
 
 import csv
 import json
@@ -79,8 +79,8 @@ for job in json.loads(sys.argv[1]):
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         print("exit", code)
 """
-# Ten videos in batches of three: of two replicas the first has one video of
-# each, the other two; and of an epoch's last batch, of one, it has none.
+# Ten videos in batches of three: the first of two replicas gets one video, the
+# other two. Of an epoch's last batch, one video, the first gets none.
 LENGTHS = [1, 3, 12, 25, 40, 7, 18, 30, 9, 11]
 FLAGS = [
     *("--num_snippets=20", "--batch_size=3", "--epochs=2", "--clip_norm=0.5"),
@@ -91,7 +91,7 @@ KILL, TERMINATE = 9, 15
 
 
 def tf_configs():
-    """TF_CONFIG of two workers on ports that are free now."""
+    """TF_CONFIG of two workers on free ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -138,7 +138,7 @@ def folder(tmp_path_factory):
 
     jobs = {
         "whole": workers(["whole", "of_worker_1"]),
-        # It takes a while to miss a worker: the others train meanwhile.
+        # Detecting a lost worker takes a while, so other jobs train meanwhile.
         "killed": [
             *workers(["stopped", "stopped"], (3, KILL)),
             [command("alone"), None, 1, 0, 0],
@@ -202,9 +202,9 @@ def test_weights_and_metrics_are_those_of_one_process(folder, job):
     assert {"loss", "gradient_norm", "smt"} <= ours.keys()
     for name in ours:
         assert_close(ours[name], expected[name], name, tolerance=2e-6)
-    # Adam's moments are those of the gradient that it was given: one that is
-    # averaged over replicas, or clipped by the norm of a part, is off by a
-    # factor. This is float32 summed in another order.
+    # Adam's moments show its gradient, which would be off by a factor if it was
+    # averaged over replicas or clipped by a partial norm. The tolerance is for
+    # float32 sums in another order.
     for one, other in zip(
         variables(folder / job), variables(folder / "alone"), strict=True
     ):
@@ -215,7 +215,7 @@ def test_replicas_draw_different_dropout(folder):
     assert "masks 1" in messages(folder)
 
 
-def test_chief_alone_writes(folder):
+def test_only_the_chief_writes(folder):
     assert (folder / "whole" / "model.keras").exists()
     assert not (folder / "of_worker_1").exists()
     names = [
@@ -226,7 +226,7 @@ def test_chief_alone_writes(folder):
 
 
 def content(run_dir):
-    """What a run leaves, without times: dict from name to bytes."""
+    """The outputs of a run without times: dict from name to bytes."""
     found = {"history.csv": (run_dir / "history.csv").read_bytes()}
     with zipfile.ZipFile(run_dir / "model.keras") as archive:
         for name in archive.namelist():
@@ -235,7 +235,7 @@ def content(run_dir):
     return found
 
 
-def test_terminated_and_killed_runs_go_on_bit_for_bit(folder):
+def test_terminated_and_killed_runs_resume_bit_for_bit(folder):
     assert codes(folder, "killed")[:2] == [1, -KILL], messages(folder)
     assert codes(folder, "terminated") == [143, 143]
     assert messages(folder).count("saved after epoch 0, step 3;") == 2
