@@ -1,9 +1,9 @@
-"""What is measured; README.md has the figures and how to rerun them."""
+"""Benchmarks; README.md has the figures and the commands."""
 
 import contextlib
 
-# Keeps TensorFlow's notes out of the tables. `benchmarks.gpu --hlo` also runs
-# without TensorFlow.
+# Keeps TensorFlow's log messages out of the tables. `benchmarks.gpu --hlo` also
+# runs without TensorFlow.
 with contextlib.suppress(ModuleNotFoundError):
     from tfwstal import quiet_start
 

@@ -1,26 +1,26 @@
-"""What each part of the method does: rows of flags, over seeds, in one table.
+"""Ablation studies: rows of flags, over seeds, in one table.
 
     python -m benchmarks.ablation --flagfile=configs/thumos14.flags \
         --data_dir=records --ground_truth=raw/gt.json \
         --rows=table3_row1_fg,table3_row5_smt --seeds=0,1,2 \
         --output_dir=studies/table3
 
-A row is a flagfile that comes after the recipe: a path, or a name or pattern
-in configs/ablations, without the ending. The name "recipe" is the recipe as it
-stands. Every other flag is one of train, localize or evaluate, and holds for
-all rows.
+A row is a flagfile that is applied after the recipe: a path, or a name or
+pattern in configs/ablations, without the suffix. The name "recipe" is the
+recipe alone. All other flags are those of train, localize or evaluate, and
+apply to all rows.
 
     OUTPUT_DIR/
       runs/KEY/        a training run, with detections/ROW.json; KEY depends
-                       on the flags of training, so that rows which only
-                       localize in another way share it
-      log.txt          what training and localization print
-      results/ROW-seedN.json   what evaluate reports, written last
-      results.json, table.md, plot.png   all rows; new after every row
+                       on the flags of training, so rows that differ only in
+                       localization share it
+      log.txt          output of training and localization
+      results/ROW-seedN.json   report of evaluate, written last
+      results.json, table.md, plot.png   all rows; updated after every row
 
-Start it again with the same flags to go on: what is in results/ is not done
-again. So studies can also share an --output_dir, one seed each, at the same
-time. Other flags with the same --output_dir are refused.
+To resume, start it again with the same flags: rows in results/ are not run
+again. Processes with one seed each can therefore share an --output_dir. Other
+flags with the same --output_dir are refused.
 """
 
 import argparse
@@ -43,12 +43,12 @@ from tfwstal.errors import InputError
 from tfwstal.evaluation import tables
 
 _ABLATIONS = pathlib.Path(__file__).parent.parent / "configs" / "ablations"
-# What changes neither a result nor what the run is.
+# Flags that affect neither the result nor the run.
 _FOLDERS = ("run_dir", "detections", "report", "overwrite")
 
 
 def main(arguments):
-    """Runs the rows that are not done, then writes the tables."""
+    """Runs the rows without results, then writes the tables."""
     study, rest = _parse(arguments)
     folder = pathlib.Path(study.output_dir)
     cells = [
@@ -76,7 +76,7 @@ def main(arguments):
             flush=True,
         )
         write_tables(folder)
-    if not todo:  # another start may have written results since
+    if not todo:  # another process may have written the results
         write_tables(folder)
     print((folder / "table.md").read_text(encoding="utf-8"))
 
@@ -85,7 +85,7 @@ def run(row, config, folder):
     """Trains, localizes and evaluates one row with one seed.
 
     Returns:
-        What evaluate reports, and `row`, `seed`, `flags`, `seconds`.
+        The report of evaluate, and `row`, `seed`, `flags`, `seconds`.
     """
     begin = time.monotonic()
     run_dir = folder / "runs" / key(config)
@@ -94,13 +94,13 @@ def run(row, config, folder):
         config,
         run_dir=str(run_dir),
         detections=str(detections),
-        overwrite=True,  # of what an interrupted study left
+        overwrite=True,  # files of an interrupted study
     )
     log = folder / "log.txt"
     with open(log, "a", encoding="utf-8") as stream:
         with contextlib.redirect_stdout(stream):
             if not (run_dir / "model.keras").exists():
-                keras.backend.clear_session()  # of the row before
+                keras.backend.clear_session()  # of the previous row
                 train.main(config)
             detections.parent.mkdir(exist_ok=True)
             localize.main(config)
@@ -117,7 +117,7 @@ def run(row, config, folder):
 
 
 def write_tables(folder):
-    """Writes results.json, table.md and plot.png of all that is done."""
+    """Writes results.json, table.md and plot.png of all results."""
     reports = [
         json.loads(path.read_text(encoding="utf-8"))
         for path in sorted((folder / "results").glob("*.json"))
@@ -134,10 +134,10 @@ def format_table(rows):
     """Mean and standard deviation over seeds, in percent, as Markdown.
 
     Args:
-        rows: dict from a row's name to its reports, one a seed.
+        rows: dict from a row's name to its reports, one per seed.
 
     Returns:
-        The table; rows with other thresholds than the first are an error.
+        The table. Rows with different thresholds are an error.
     """
     thresholds = next(iter(rows.values()))[0]["tiou_thresholds"]
     names = [f"{threshold:g}" for threshold in thresholds]
@@ -157,12 +157,12 @@ def format_table(rows):
 
 
 def _average(report):
-    """Mean of the mAP over all of the study's thresholds."""
+    """Mean of the mAP over all thresholds of the study."""
     return statistics.mean(report["mAP"])
 
 
 def mean_and_deviation(values):
-    """The sample's standard deviation, where there is one."""
+    """Mean, and the sample standard deviation if there are several values."""
     mean = f"{statistics.mean(values):.2f}"
     if len(values) == 1:
         return mean
@@ -170,7 +170,7 @@ def mean_and_deviation(values):
 
 
 def _plot(rows, path):
-    """A bar a row with the average mAP, and a dot a seed."""
+    """Draws a bar per row with the average mAP, and a dot per seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 0.4 * len(rows) + 1), layout="constrained")
@@ -193,8 +193,8 @@ def _parse(arguments):
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--rows", required=True, help="names, with commas")
-    parser.add_argument("--seeds", default="0,1,2", help="with commas")
+    parser.add_argument("--rows", required=True, help="names, comma-separated")
+    parser.add_argument("--seeds", default="0,1,2", help="comma-separated")
     parser.add_argument("--output_dir", required=True, help="folder to write")
     study, rest = parser.parse_known_args(arguments)
     try:
@@ -228,7 +228,7 @@ def _config(rest, path, seed):
 
 
 def _flags(config):
-    """The flags that decide a result, as dict from name to text."""
+    """The flags that affect a result, as dict from name to text."""
     found = config.texts("train", "localize", "evaluate")
     for name in _FOLDERS:
         del found[name]
@@ -236,7 +236,7 @@ def _flags(config):
 
 
 def key(config):
-    """A name for what is trained, the same whatever is localized after it."""
+    """A name for the training run, the same for all flags of localization."""
     afterwards = {*config.texts("localize", "evaluate"), "eval_every"}
     training = {
         name: text
@@ -248,7 +248,7 @@ def key(config):
 
 
 def _refuse_other_flags(path, config):
-    """Raises InputError where a result was made with other flags."""
+    """Raises InputError if a result was made with other flags."""
     if not path.exists():
         return
     before = json.loads(path.read_text(encoding="utf-8"))["flags"]

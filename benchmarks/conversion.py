@@ -2,14 +2,14 @@
 
     python -m benchmarks.conversion
 
-For each number of videos a temporary folder of random features, a .npy a
-video with as many snippets as ActivityNet's videos have, is copied file by
-file and converted. The peak of resident memory is what Linux says of a process
-of the command; with --layout=wtalc the features are one object array instead.
+For each number of videos, a temporary folder of random features is copied file
+by file and converted. It has one .npy per video with as many snippets as
+ActivityNet's videos; with --layout=wtalc, one object array. Linux reports the
+peak of resident memory of a process of the command.
 
-Both read the files from memory ("cached") and from the disk ("cold": the
-system is told to forget the files), and both end when what they wrote is on
-the disk (sync). Each round does all four, the table has medians.
+Both read the files from memory ("cached") and from the disk ("cold": dropped
+from the system's cache), and end when the output is on the disk (sync). Each
+round does all four; the table has medians.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main():
             for turn in range(sizes.rounds + 1):
                 for state, rows in rounds.items():
                     row = _measure(root, sizes, state)
-                    if turn:  # the first one warms up
+                    if turn:  # the first is a warm-up
                         rows.append(row)
         for state, rows in rounds.items():
             copying, converting = map(
@@ -62,7 +62,7 @@ def main():
 
 
 def write_features(folder, count, sizes):
-    """Writes the features and their annotations; returns bytes."""
+    """Writes the features and their annotations; returns their bytes."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     arrays = (
@@ -108,7 +108,7 @@ def _peak(root, sizes):
 
 
 def _measure(root, sizes, state):
-    """Seconds of copying and of converting, both with a sync at the end."""
+    """Seconds to copy and to convert, both with a sync at the end."""
     config = Config(
         features_dir=str(root / "raw"),
         output_dir=str(root / "written"),
@@ -130,7 +130,7 @@ def _measure(root, sizes, state):
 
 
 def _prepare(folder, state):
-    """Brings all files into the system's cache, or out of it."""
+    """Loads all files into the system's cache, or drops them from it."""
     os.sync()
     for path in folder.rglob("*.npy"):
         with open(path, "rb") as file:

@@ -1,15 +1,15 @@
-"""Where a run loses its mAP: in classes, in the order of confidence, elsewhere.
+"""Where a run loses mAP: wrong classes, wrong order of scores, or elsewhere.
 
     python -m benchmarks.diagnosis --run_dir=runs/a --data_dir=records
 
 Prints, for --split:
-  - how far attentions and activations tell snippets inside actions from those
-    outside: mean inside, mean outside, area under the ROC curve;
-  - how often the best-scored class is right, for videos and for snippets;
-  - the average mAP over --tiou_thresholds: as it is; with the true labels of
-    each video in place of its video scores (what is lost by classes); and with
-    each detection scored by its best tIoU with an instance of its class (what
-    is lost by the order; what is left is lost by the boundaries).
+  - how well attentions and activations separate snippets inside actions from
+    those outside: mean inside, mean outside, area under the ROC curve;
+  - how often the class with the best score is right, for videos and snippets;
+  - the average mAP over --tiou_thresholds: unchanged; with the true labels of
+    each video instead of its video scores (the loss by classes); and with each
+    detection scored by its best tIoU with an instance of its class (the loss by
+    the order; the rest is lost by the boundaries).
 """
 
 import dataclasses
@@ -52,7 +52,7 @@ def main(config):
 
 
 def print_snippets(outputs, truth):
-    """What tells snippets inside actions from those outside."""
+    """Prints how well outputs separate snippets inside actions from others."""
     actual, true, right_videos = [], [], []
     ends = np.cumsum(outputs.lengths)
     for v, name in enumerate(outputs.video_ids.tolist()):
@@ -83,18 +83,18 @@ def print_snippets(outputs, truth):
 
 
 def auc(values, positive):
-    """Share of pairs of a positive and another in the right order."""
+    """Share of pairs of a positive and a negative in the right order."""
     _, ranks, counts = np.unique(
         values, return_inverse=True, return_counts=True
     )
-    # Equal values share the mean of their ranks, so that a tie is a half.
+    # Equal values have the mean of their ranks, so a tie counts one half.
     middle = (np.cumsum(counts) - (counts - 1) / 2)[ranks]
     n = positive.sum()
     return (middle[positive].sum() - n * (n + 1) / 2) / (n * (~positive).sum())
 
 
 def with_labels(outputs, truth):
-    """The same outputs with each video's labels for its video scores."""
+    """The same outputs with each video's labels as its video scores."""
     scores = np.zeros_like(outputs.video_scores)
     for row, name in zip(scores, outputs.video_ids.tolist(), strict=True):
         row[truth[name][1]] = 1.0

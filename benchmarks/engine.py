@@ -1,12 +1,12 @@
-"""What `--engine=beam` costs a shard, and what a second worker brings.
+"""Cost of `--engine=beam` per shard, and gain of a second worker.
 
     python -m benchmarks.engine --videos=400 --features=2048 --shards 8 64
 
-Random features are converted by the command, in turns: by this machine's
-threads (local, one and two of them), by Beam in one process (DirectRunner), and
-by Dask on the loopback interface with one worker and with two. Each run is a
-process of its own, so all times include the start of TensorFlow, and Beam's of
-Beam. The cost of a shard is the difference between many and few shards.
+The command converts random features, in turns: with threads of this machine
+(local, one and two), with Beam in one process (DirectRunner), and with Dask on
+the loopback interface with one worker and with two. Each run is a process, so
+all times include the start of TensorFlow and, where used, of Beam. The
+difference between many and few shards gives the cost of a shard.
 """
 
 import argparse
@@ -22,11 +22,11 @@ import time
 from benchmarks import conversion
 from tests.engine.cluster import Cluster, wait_for
 
-_SECONDS = 600  # after which a run is given up
+_SECONDS = 600  # time limit of a run
 
 
 def main():
-    """Measures each way with each number of shards and prints the table."""
+    """Measures each engine with each number of shards and prints the table."""
     sizes = _arguments()
     with tempfile.TemporaryDirectory(dir=sizes.folder) as folder:
         root = pathlib.Path(folder)
@@ -48,7 +48,7 @@ def main():
 
 
 def _ways():
-    """Names of the ways to convert, their flags, and their Dask workers."""
+    """Name, flags and number of Dask workers of each way to convert."""
     beam = ("--engine=beam", "--")
     return (
         ("local, one thread", ("--num_workers=1",), 0),
@@ -60,7 +60,7 @@ def _ways():
 
 
 def _convert(root, shards, flags, workers):
-    """Seconds of the command; the workers are there before it starts."""
+    """Seconds of the command, without the start of the workers."""
     with contextlib.ExitStack() as stack:
         if workers:
             flags = (*flags, *stack.enter_context(_cluster(root, workers)))
@@ -81,10 +81,9 @@ def _convert(root, shards, flags, workers):
 
 @contextlib.contextmanager
 def _cluster(root, workers):
-    """Dask's scheduler and workers; gives Beam's flags to use them.
+    """Runs Dask's scheduler and workers; yields Beam's flags to use them.
 
-    The workers have imported what a run needs: they do that once in their
-    life.
+    The workers have already imported all modules, which they do only once.
     """
     from distributed import Client
 
@@ -114,7 +113,7 @@ def _arguments():
     parser.add_argument("--shards", type=int, nargs=2, default=[8, 64])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", help="where to write; default: /tmp")
-    parser.set_defaults(layout="folders")  # of conversion.write_features
+    parser.set_defaults(layout="folders")  # for conversion.write_features
     return parser.parse_args()
 
 

@@ -1,13 +1,12 @@
-"""Seconds that evaluating synthetic detections takes.
+"""Seconds to evaluate synthetic detections.
 
     python -m benchmarks.evaluation [DETECTIONS [VIDEOS]]
 
-First, the detections of the STPN size are evaluated as ActivityNet's kit does,
-with pandas data frames and a loop over rows, by the same rules, on the same
-core; without pandas this is left out. Then two sizes are timed: that of STPN's
-published detections on THUMOS14, and DETECTIONS (one million) over VIDEOS
-(5000) and 200 classes, as ActivityNet has. Only the computing counts, without
-reading files.
+Two sizes are timed: that of STPN's published detections on THUMOS14, and
+DETECTIONS (one million) over VIDEOS (5000) and 200 classes, as in ActivityNet.
+Before that, if pandas is installed, the first size is also evaluated like in
+ActivityNet's kit, with data frames and a loop over rows. Only the computation
+is timed, without reading files.
 """
 
 import sys
@@ -58,7 +57,7 @@ def main():
 
 
 def _compare(*size):
-    """Prints the time of a loop over data frames beside ours."""
+    """Prints the time of a loop over data frames and ours."""
     if pandas is None:
         print("pandas is not installed: no comparison")
         return
@@ -75,10 +74,10 @@ def _compare(*size):
 
 
 def _by_data_frames(truth, found):
-    """mAP [H] as the kit computes it: a class at a time, a row at a time.
+    """mAP [H] as the kit computes it, class by class and row by row.
 
-    It finds the instances of a row's video by a group of the data frame, and
-    walks them for every threshold.
+    It looks up the instances of a row's video in a group of the data frame,
+    and loops over them for every threshold.
     """
     columns = ("video", "label", "start", "end")
     truth = pandas.DataFrame(
@@ -144,7 +143,7 @@ def _draw(videos, classes, instances, detections):
     source = rng.integers(instances, size=detections)
     length = segments[source, 1] - segments[source, 0]
     shift = rng.normal(0, 0.3, (detections, 2)) * length[:, None]
-    # Half are near an instance, half anywhere in its video.
+    # Half are near an instance, half are anywhere in its video.
     shift[detections // 2 :] += rng.uniform(-100, 100, detections)[
         detections // 2 :, None
     ]

@@ -2,9 +2,9 @@
 
     python -m benchmarks.extraction
 
-Frames a second of each part alone, on a film of moving texture at 320x240 and
-25 frames a second, with the published sizes (shorter side 256, crop 224), and
-the peak memory of the whole for a short and a long film.
+Frames a second of each part alone, for a film of moving texture (320x240, 25
+frames a second) and the published sizes (shorter side 256, crop 224), and the
+peak memory of the command for a short and a long film.
 """
 
 import argparse
@@ -61,7 +61,7 @@ def write_film(path, seconds):
 
 
 def decode(path):
-    """The film's frames, and frames a second of reading them."""
+    """The film's frames, and frames a second of decoding."""
     from tfwstal.extraction.films import Film
 
     started = time.monotonic()
@@ -103,7 +103,7 @@ def networks(batch, turns):
 
 
 def memory(path):
-    """Peak MB of the process with the network, and of the one that reads."""
+    """Peak MB of the process with the network, and of the reader process."""
     found = subprocess.run(
         [sys.executable, "-c", _EXTRACT, str(path)],
         capture_output=True,

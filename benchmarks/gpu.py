@@ -1,27 +1,28 @@
-"""Time of the training step on a GPU, beside PyTorch's and the card's own rate.
+"""Training step on a GPU, compared with PyTorch and the GPU's own rate.
 
     python -m benchmarks.gpu --torch_python=PYTHON --json=gpu.json
 
 measures, in turns, one `train_step` of the published network in TensorFlow,
-XLA off and on, in float32, tf32 (float32 whose products are rounded to 10
-bits) and bfloat16 (policy mixed_bfloat16), the step of the same network in
-PyTorch, eager and compiled, and the product of two large matrices, which is
-the rate that the card itself reaches. The step is all of it: forward, Eq. 8,
-gradients, Adam.
+XLA off and on; the step of the same network in PyTorch, eager and compiled; and
+the product of two large matrices, which gives the rate that the GPU reaches.
+All are in float32, tf32 (float32 with products rounded to 10 bits) and bfloat16
+(policy mixed_bfloat16). A step includes the forward pass, Eq. 8, gradients and
+Adam.
 
-Where TensorFlow cannot be brought to the card, its compiled step can. Here
+If TensorFlow cannot be installed on the machine with the GPU, its compiled step
+can run there:
 
     python -m benchmarks.gpu --dump=steps
 
-writes the HLO of each precision, and there, with jax alone,
+writes the HLO of each precision, and on the other machine, with only jax,
 
     python -m benchmarks.gpu --hlo=steps --torch_python=PYTHON
 
-compiles and runs it with random inputs. `--check` on a dump adds the numbers
-of one step on this machine's CPU, which the other side then compares with its
-own. The table says how each figure was made.
+compiles and runs it with random inputs. With `--check`, a dump also has the
+inputs and outputs of one step on the CPU, which the other machine compares with
+its own. The table states the way of each figure.
 
-GFLOP/s counts the convolution of the residual block alone, as in
+GFLOP/s counts only the convolution of the residual block, as in
 `benchmarks.training_step`.
 """
 
@@ -39,7 +40,7 @@ PRECISIONS = ("float32", "tf32", "bfloat16")
 def main(argv=None):
     """Measures, prints the table and writes the JSON; or dumps."""
     arguments = _arguments(argv)
-    # Each side imports what the other one may lack.
+    # Imported only where needed: the other machine may lack them.
     if arguments.dump:
         from benchmarks import gpu_tensorflow
 
@@ -73,20 +74,20 @@ def main(argv=None):
 
 
 def rows(arguments, seconds, products):
-    """What the table says, a dict a row.
+    """The rows of the table, one dict each.
 
     Args:
         arguments: of the command.
-        seconds: dict from (way, precision) to a list of the turns' seconds.
+        seconds: dict from (way, precision) to a list of seconds, one per turn.
         products: those of its keys that are products of matrices.
     """
     b, t, d = arguments.batch, arguments.snippets, arguments.features
-    step = 2 * (2 * b * t * 3 * d * d) / 1e9  # forward, and its weights' slope
+    step = 2 * (2 * b * t * 3 * d * d) / 1e9  # forward, and weights' gradient
     product = 2 * arguments.matrix**3 / 1e9
     best, found = {}, []
     for (way, precision), values in seconds.items():
         gigaflop = product if (way, precision) in products else step
-        # A turn is several steps.
+        # A turn has several steps.
         median = statistics.median(values) / arguments.steps
         rate = gigaflop / median
         if (way, precision) in products:

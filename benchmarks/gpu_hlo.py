@@ -1,8 +1,8 @@
-"""Runs the HLO of `benchmarks.gpu --dump` by jaxlib, without TensorFlow.
+"""Runs the HLO of `benchmarks.gpu --dump` with jaxlib, without TensorFlow.
 
-Tried with jax and jaxlib 0.10.2 (`pip install 'jax==0.10.2'`, on a card
-`'jax[cuda13]==0.10.2'`). What compiles serialized HLO is no public interface
-of jaxlib, and moves between its versions.
+Tested with jax and jaxlib 0.10.2 (`pip install 'jax==0.10.2'`, for a GPU
+`'jax[cuda13]==0.10.2'`). Compiling serialized HLO is not a public interface of
+jaxlib and changes between versions.
 """
 
 import pathlib
@@ -15,11 +15,11 @@ import numpy as np
 from jax._src.lib import xla_client
 from jaxlib import _jax
 
-jax.config.update("jax_enable_x64", True)  # the counter of steps is int64
+jax.config.update("jax_enable_x64", True)  # the step counter is int64
 
 
 def steps(arguments):
-    """As `gpu_tensorflow.steps`; prints the comparison with TensorFlow's."""
+    """Like `gpu_tensorflow.steps`; also prints the difference to TensorFlow."""
     found, products = {}, {}
     for precision in arguments.precisions:
         path = pathlib.Path(arguments.hlo) / f"{precision}.hlo"
@@ -50,7 +50,7 @@ class Program:
             (shape.dimensions(), shape.numpy_dtype())
             for shape in computation.program_shape().parameter_shapes()
         ]
-        # Which input an output is the next value of: "{7}: (3, {}, may-alias)"
+        # Input whose next value an output is: "{7}: (3, {}, may-alias)"
         self.next_of = {
             int(output): int(number)
             for output, number in re.findall(
@@ -66,11 +66,11 @@ class Program:
         )
 
     def put(self, values):
-        """Arrays on the device."""
+        """Copies arrays to the device."""
         return [jax.device_put(value, self._device) for value in values]
 
     def step(self, inputs):
-        """Outputs of one step; it takes its inputs' memory for them."""
+        """Outputs of one step, which reuse the memory of its inputs."""
         outputs = self._run.execute_sharded(inputs)
         return [
             shards[0]
@@ -78,7 +78,7 @@ class Program:
         ]
 
     def repeated(self, snippets, count):
-        """A function that does `count` steps, each from the one before."""
+        """A function that does `count` successive steps."""
         inputs = self.put(self._random(snippets))
 
         def repeated():
@@ -93,7 +93,7 @@ class Program:
     def _random(self, snippets):
         rng = np.random.default_rng(0)
         for dimensions, dtype in self.shapes:
-            if dtype.kind != "f" and dimensions:  # lengths, states of dropout
+            if dtype.kind != "f" and dimensions:  # lengths, dropout states
                 yield np.full(dimensions, snippets, dtype)
             elif not dimensions:  # counters, means, the learning rate
                 yield np.asarray(1e-4 if dtype.kind == "f" else 1, dtype)
@@ -103,7 +103,7 @@ class Program:
 
 
 def _difference(program, path):
-    """How far a step is from TensorFlow's, with TensorFlow's inputs."""
+    """Difference of a step to TensorFlow's, with TensorFlow's inputs."""
     with np.load(path.with_suffix(".npz")) as saved:
         saved = dict(saved)
     inputs = [saved[f"in_{i}"] for i in range(len(program.shapes))]

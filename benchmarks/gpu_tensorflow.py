@@ -19,11 +19,11 @@ def steps(arguments):
     """Functions that do `arguments.steps` steps and wait for them.
 
     Returns:
-        dict of them by (way, precision); the same of products of matrices;
+        dict of steps by (way, precision); the same for products of matrices;
         dict of versions.
     """
     for device in tf.config.list_physical_devices("GPU"):
-        # PyTorch has its share in the same run.
+        # PyTorch needs memory in the same run.
         tf.config.experimental.set_memory_growth(device, True)
     found, products = {}, {}
     for precision in arguments.precisions:
@@ -43,8 +43,8 @@ def steps(arguments):
 def dump(arguments):
     """Writes FOLDER/PRECISION.hlo, a serialized HloModuleProto each.
 
-    With `arguments.check` also PRECISION.npz, one step's inputs and outputs,
-    in the order of the HLO's, on the CPU.
+    With `arguments.check`, also writes PRECISION.npz, the inputs and outputs of
+    one step on the CPU, in the order of the HLO.
     """
     folder = pathlib.Path(arguments.dump)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,11 +59,11 @@ def dump(arguments):
 
 
 def _one_step(step, data):
-    """Inputs and outputs of a step by their number, such as in_3, out_0.
+    """Inputs and outputs of a step by number, such as in_3, out_0.
 
-    HLO takes the arguments, then the variables in the order in which they are
-    captured; it returns the results, in the order of their names, then the
-    variables that it writes, in the order of the inputs.
+    HLO takes the arguments, then the variables in the order of their capture.
+    It returns the results in the order of their names, then the variables that
+    it writes, in the order of the inputs.
     """
     concrete = step.get_concrete_function(*data)
     variables = {id(each.handle): each for each in concrete.variables}
@@ -134,7 +134,7 @@ def _repeated(step_and_data, count, precision):
 
 
 def _round_products(precision):
-    """Whether products of float32 may be rounded; for all of TensorFlow."""
+    """Sets whether TensorFlow may round products of float32."""
     tf.config.experimental.enable_tensor_float_32_execution(
         precision != "float32"
     )

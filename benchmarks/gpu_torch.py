@@ -1,9 +1,9 @@
-"""The steps of `benchmarks.gpu` in PyTorch, run by its `gpu_torch_process`.
+"""The steps of `benchmarks.gpu` in PyTorch, run by `gpu_torch_process`.
 
-Arguments are sizes, steps a turn, precision and "eager" or "compiled"; one
-turn for every line on standard input, answered by the last loss. The first
-line out has the versions. Needs PyTorch and NumPy; compiling needs a C compiler
-where it runs on the CPU.
+Arguments are sizes, steps per turn, precision and "eager" or "compiled". The
+first line of output has the versions. For every line on standard input it does
+one turn and prints the last loss. Needs PyTorch and NumPy; compiling on the CPU
+needs a C compiler.
 """
 
 import sys
@@ -13,7 +13,7 @@ from training_step_torch import Adam, Network, loss_of
 
 
 def main():
-    """Does one turn for every line that comes in."""
+    """Does one turn for every line of input."""
     *sizes, steps = map(int, sys.argv[1:6])
     precision, mode = sys.argv[6:]
     batch, snippets, features, classes = sizes
@@ -21,7 +21,7 @@ def main():
     rounded = precision != "float32"
     torch.backends.cuda.matmul.allow_tf32 = rounded
     torch.backends.cudnn.allow_tf32 = rounded
-    # Benchmarking its convolutions is what one does who wants them fast.
+    # The usual setting for fast convolutions.
     torch.backends.cudnn.benchmark = True
     network = Network(features, classes).to(device)
     optimizer = Adam(network.parameters(), fused=device == "cuda")

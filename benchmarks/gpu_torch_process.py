@@ -1,4 +1,4 @@
-"""PyTorch's steps of `benchmarks.gpu`, by another interpreter."""
+"""PyTorch's steps of `benchmarks.gpu`, run by another interpreter."""
 
 import pathlib
 import subprocess
@@ -8,7 +8,7 @@ def steps(arguments):
     """Functions that do a turn in PyTorch.
 
     Returns:
-        dict of them by (way, precision), and dict of versions.
+        dict of functions by (way, precision), and dict of versions.
     """
     found, version = {}, ""
     for precision in arguments.precisions:

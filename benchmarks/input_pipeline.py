@@ -1,15 +1,15 @@
-"""How fast training gets its batches, and what it waits for them.
+"""Speed of the batches for training, and the time that training waits.
 
     python -m benchmarks.input_pipeline
 
 Writes a temporary set of records and feeds training from it in three ways:
-shards read anew, features held in memory as float32, and as float16. Of each:
-seconds a batch of the input alone, which for features in memory includes the
-gathering of their rows; of training with it; and of that time, what passes
-until the next batch is there and what the gathering takes. Beside them stand
-the step alone, on batches that lie ready, and one copy of a full batch in
-memory, the limit of any input. XLA is off. All take turns; the table has
-medians over the rounds.
+shards read anew, features in memory as float32, and as float16. The table has,
+for each, seconds per batch of the input alone (for features in memory, with the
+gathering of rows) and of training, and the shares of that time spent waiting
+for the next batch and gathering. For comparison, the step is also measured
+alone, on prepared batches, and so is one copy of a full batch in memory, the
+limit of any input. XLA is off. All take turns; the table has medians over the
+rounds.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from tfwstal.data import batches, feature_cache, record
 from tfwstal.data.folder import DatasetInfo, Shard, shard_name
 
 _SHARDS = 4
-# Ways to feed the training: the type of the features in memory, if any.
+# Ways to feed training: dtype of the features in memory, if any.
 _WAYS = {
     "read anew": None,
     "in memory, float32": "float32",
@@ -81,7 +81,7 @@ def main():
 def write_records(folder, sizes):
     """Writes shards of random videos.
 
-    Lengths are log-normal, spread as those of THUMOS-14's validation videos.
+    Lengths are log-normal, with the spread of THUMOS-14's validation videos.
 
     Returns:
         DatasetInfo, and the lengths.
@@ -124,7 +124,7 @@ def write_records(folder, sizes):
 
 
 def _measure(info, folder, sizes):
-    """Seconds a batch, a dict for each round."""
+    """Seconds per batch, a dict for each round."""
     model = tfwstal.TwoStreamLocalizer(sizes.classes, sizes.features)
     model.compile(optimizer=keras.optimizers.Adam(1e-4), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
@@ -135,7 +135,7 @@ def _measure(info, folder, sizes):
         float(train_step(batch)["loss"])
 
     def run(cache, use):
-        """Seconds a batch, in all and waiting, of an epoch behind another."""
+        """Total and waiting seconds per batch, in the second epoch."""
         stream = iter(
             batches.training_batches(
                 info,

@@ -2,8 +2,8 @@
 
     python -m benchmarks.localization
 
-White noise crosses every threshold at every other snippet: it is the worst
-that can come. Smooth sequences are noise averaged over about ten snippets.
+White noise crosses every threshold at every other snippet: the worst case.
+Smooth sequences are noise averaged over about ten snippets.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def main():
     }
     milliseconds = {case: [] for case in cases}
     found = {}
-    for turn in range(sizes.repeats + 3):  # the first three warm up
+    for turn in range(sizes.repeats + 3):  # the first three are a warm-up
         for case, video in cases.items():
             begin = time.perf_counter()
             segments = localize(*video)[0].numpy()

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-# The system's count for a child process begins with its parent's memory, that
-# in /proc does not: "VmHWM:   590000 kB".
+# The rusage of a child process starts with its parent's memory; the value in
+# /proc does not: "VmHWM:   590000 kB".
 _COMMAND = """
 import atexit, runpy, sys
 
@@ -21,7 +21,7 @@ def run(module, arguments):
     """Runs `python -m MODULE ARGUMENTS` in a process of its own.
 
     Returns:
-        the lines that it prints, and its peak of memory in bytes.
+        The lines that it prints, and its peak memory in bytes.
     """
     found = subprocess.run(
         [sys.executable, "-c", _COMMAND, module, *arguments],

@@ -1,21 +1,19 @@
-"""Milliseconds and videos a second of an exported model, by signature.
+"""Milliseconds and videos per second of an exported model, by signature.
 
     python -m benchmarks.serving [--features=2048 --lengths 100 750 3000]
 
-A model with random weights is exported, loaded with plain TensorFlow and asked
-for batches of one length each. Its activation sequences are smooth and cross
-the thresholds, so that there are detections to sort out. Asked are
+A model with random weights is exported, loaded with plain TensorFlow and called
+with batches of videos of equal length. Its activation sequences are smooth and
+cross the thresholds, so that there are detections to localize. The calls are:
 
-- `activations`, the model alone, of which only the sum of the scores comes
-  back here;
+- `activations`, only the model, of which only the sum of the scores is read;
 - `features`, the model and the localization;
 - `serving_default`, the same from records, which are parsed too;
-- `features` over gRPC from a server in another process on this machine, which
-  is the tests' own and in Python: TensorFlow's is faster at what is not the
-  model.
+- `features` over gRPC, from a server in another process on this machine. It is
+  the tests' Python server: TensorFlow Serving is faster outside the model.
 
-Each round asks all of them once; the table has medians over the rounds. Below
-it stands how many functions TensorFlow traced while the lengths changed.
+Each round does all of them once; the table has medians over the rounds. The
+line below it is the number of functions traced while the lengths changed.
 """
 
 import argparse
@@ -88,7 +86,7 @@ def _print_table(signatures, predict, sizes):
 def _medians(asked, rounds):
     """Median milliseconds of each function; they take turns."""
     milliseconds = [[] for _ in asked]
-    for turn in range(rounds + 2):  # the first two warm up
+    for turn in range(rounds + 2):  # the first two are a warm-up
         for function, values in zip(asked, milliseconds, strict=True):
             begin = time.perf_counter()
             function()
@@ -98,10 +96,10 @@ def _medians(asked, rounds):
 
 
 def _export(path, sizes):
-    """Writes the SavedModel of a model whose classes come and go."""
+    """Writes the SavedModel of a model whose activations rise and fall."""
     keras.utils.set_random_seed(0)
     model = tfwstal.TwoStreamLocalizer(sizes.classes, sizes.features)
-    # Every class is above a threshold somewhere, about the background.
+    # Every class is somewhere above a threshold and the background.
     kernel, bias = model.classifier.get_weights()
     kernel *= 8 / (kernel.std() * np.sqrt(sizes.features / 3))
     model.classifier.set_weights([kernel, bias])
@@ -118,7 +116,7 @@ def _inputs(length, batch, width):
     """Arrays for `features` and records for `serving_default`."""
     rng = np.random.default_rng(0)
     features = rng.random((batch, length + 9, width), np.float32)
-    # Means over ten snippets, as wide as before.
+    # Means over ten snippets, with the variance of before.
     total = np.cumsum(features, axis=1, dtype=np.float64)
     total = np.pad(total, [(0, 0), (1, 0), (0, 0)])
     smooth = (total[:, 10:] - total[:, :-10]) / 10
@@ -144,7 +142,7 @@ def _inputs(length, batch, width):
 
 @contextlib.contextmanager
 def _predict(base):
-    """A function that asks a server of another process over gRPC."""
+    """A function that calls a server in another process over gRPC."""
     from tfwstal.serving import connection
 
     root = pathlib.Path(__file__).parent.parent
@@ -160,7 +158,7 @@ def _predict(base):
 
 
 def _num_functions():
-    """Functions that TensorFlow knows; tracing and compiling add to them."""
+    """Number of TensorFlow's functions; tracing and compiling add some."""
     return len(context.context().list_function_names())
 
 

@@ -1,8 +1,8 @@
-"""How much faster Eq. 3's one `top_k` and a mask is than sorting.
+"""Speed of Eq. 3 with `top_k` and a mask, compared with sorting.
 
     python -m benchmarks.topk
 
-Forward and backward, in turns, medians. Both give the same numbers.
+Medians of forward and backward, in turns. Both give the same numbers.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def main():
 
 
 def sorted_mean(values, num_snippets, divisor):
-    """Eq. 3 by sorting: what `masked_top_k_mean` is compared with."""
+    """Eq. 3 by sorting, for comparison with `masked_top_k_mean`."""
     length = values.shape[1]
     valid = tf.sequence_mask(num_snippets, length)[..., tf.newaxis]
     values = tf.where(valid, values, values.dtype.min)

@@ -2,12 +2,11 @@
 
     python -m benchmarks.training_memory
 
-For each number of videos a temporary set of random records is written, with as
-many snippets a video as ActivityNet's have, and one epoch of
-configs/activitynet13.flags is run on it by the command, in a process of its
-own. Its peak of resident memory is what Linux says of that process. The
-features are read anew (--cache_gb=0), as those of a set are that is larger
-than the cache may be.
+For each number of videos, writes a temporary set of random records, with videos
+as long as ActivityNet's, and trains one epoch of configs/activitynet13.flags on
+it with the command. Linux reports the peak of resident memory of that process.
+The features are read anew (--cache_gb=0), as for a set that is larger than the
+cache.
 """
 
 import argparse
@@ -22,7 +21,7 @@ from benchmarks import peak_memory
 from tfwstal.data import record
 from tfwstal.data.folder import DatasetInfo, Shard, shard_name
 
-# The converter's, bytes.
+# Bytes of a shard, as in the converter.
 _SHARD = 64 * 2**20
 
 
@@ -54,13 +53,13 @@ def main():
 
 
 def write_records(folder, count, sizes):
-    """Writes the records and their description; returns bytes."""
+    """Writes the records and their description; returns their bytes."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     classes = tuple(f"action_{i + 1:03d}" for i in range(200))
     lengths = rng.integers(75, 300, count)
-    # A piece of one array of noise each, since drawing would take longer than
-    # all else.
+    # Each video is a part of one array of noise, since drawing each would take
+    # longer than the rest.
     noise = rng.random((20_000, sizes.features), np.float32)
     noise = noise.astype(sizes.storage_dtype)
     total = int(lengths.sum()) * noise[0].nbytes

@@ -1,19 +1,18 @@
-"""Seconds that one training step takes, beside the same step in PyTorch.
+"""Seconds of one training step, compared with the same step in PyTorch.
 
     python -m benchmarks.training_step [--torch_python=PYTHON]
 
-The steps take turns, XLA off, XLA on and PyTorch, since other work on the
-machine slows them all; the table has medians. Every video is full, without
-padding.
+XLA off, XLA on and PyTorch take turns, so that other work on the machine slows
+all of them; the table has medians. Videos have full length, without padding.
 
-GFLOP/s counts the convolution of the residual block alone: 2 B T k D D
+GFLOP/s counts only the convolution of the residual block: 2 B T k D D
 floating-point operations forward and as many for the gradient of its weights.
-The gradient of its input is not needed, because features are frozen.
+Features are frozen, so the gradient of the input is not computed.
 
     python -m benchmarks.training_step --torch_python=PYTHON --check
 
-measures nothing and says how far one step in PyTorch is from ours, from the
-same weights and batch, without dropout.
+measures nothing, and prints the difference of one step in PyTorch to ours, with
+the same weights and batch and without dropout.
 """
 
 import argparse
@@ -71,7 +70,7 @@ def main():
 
 
 def tensorflow_step(arguments, xla):
-    """A function that does one `train_step` of the model as published."""
+    """A function that does one `train_step` of the published model."""
     model = tfwstal.TwoStreamLocalizer(
         arguments.classes, arguments.features, kernel_size=_KERNEL_SIZE
     )
@@ -89,7 +88,7 @@ def tensorflow_step(arguments, xla):
     )
     train_step = tf.function(model.train_step, jit_compile=xla)
     model.optimizer.build(model.trainable_variables)
-    # Reading a result waits for the step.
+    # Reading the loss waits for the step.
     return lambda: float(train_step(data)["loss"])
 
 

@@ -1,8 +1,8 @@
-"""Whether the step in PyTorch is the same step: network, losses, optimizer.
+"""Checks that the step in PyTorch is the same: network, losses, optimizer.
 
-Run by `training_step.py --check`. One step without dropout from the same
-weights and the same batch, in both; what must be equal are the terms of the
-loss, the gradient of every weight, and how far Adam moves it.
+Run by `training_step.py --check`. Both do one step without dropout from the
+same weights and batch. The terms of the loss, the gradient of every weight and
+its update by Adam must be equal.
 """
 
 import pathlib
@@ -24,21 +24,21 @@ _TIMEOUT = 600  # seconds
 
 
 def differences(torch_python, batch, snippets, features, classes, **options):
-    """How far the two steps are apart.
+    """Differences between the two steps.
 
     Args:
-        torch_python: interpreter that has PyTorch.
-        batch: videos.
-        snippets: of each video.
+        torch_python: interpreter with PyTorch.
+        batch: number of videos.
+        snippets: number of each video.
         features: D.
         classes: C.
-        **options: of our model, to see whether another network is noticed.
+        **options: of our model, to test that another network is noticed.
 
     Returns:
-        dict from what was compared to the largest difference: of a term as a
-        part of it, of a gradient as a part of its largest number, and of a
-        movement as a part of the rate, where the gradient is at least 1 % of
-        its largest number, so that rounding does not decide its sign.
+        dict from name to the largest difference: of a term relative to it, of
+        a gradient relative to its largest element, and of a movement relative
+        to the rate. Movements are compared where the gradient is at least 1 %
+        of its largest element, so that rounding does not decide its sign.
 
     Raises:
         RuntimeError: if the other interpreter fails.
@@ -86,7 +86,7 @@ def too_large(found):
         name: MOVEMENT_TOLERANCE if name.startswith("movement") else TOLERANCE
         for name in found
     }
-    # `not <=` also finds NaN.
+    # `not <=` also selects NaN.
     return [name for name in found if not found[name] <= allowed[name]]
 
 
@@ -108,14 +108,14 @@ def _model(features, classes, options):
     model.compile(optimizer=keras.optimizers.Adam(RATE))
     rng = np.random.default_rng(0)
     for weight in model.trainable_variables:
-        # Biases too are to differ from zero.
+        # Biases must differ from zero too.
         shift = rng.normal(0.0, 0.02, weight.shape)
         weight.assign(np.asarray(weight) + shift)
     return model
 
 
 def _batch(batch, snippets, features, classes):
-    """Features, and one to three actions a video."""
+    """Features, and one to three actions per video."""
     rng = np.random.default_rng(1)
     actions = np.zeros((batch, classes), np.float32)
     for row in range(batch):
@@ -125,9 +125,9 @@ def _batch(batch, snippets, features, classes):
 
 
 def _weights(model):
-    """The model's weights by name; a classifier of its own is not among them.
+    """The model's weights by name, without a separate pooled classifier.
 
-    PyTorch's network has none, so that the step is another one then.
+    PyTorch's network has none, so the step differs for such a model.
     """
     return {
         "conv_kernel": model.residual_block.conv.kernel,
@@ -141,7 +141,7 @@ def _weights(model):
 
 
 def _arrays(weights):
-    # A copy, since the step writes where the variable is.
+    # A copy, since the step overwrites the variable in place.
     return {name: np.array(weight) for name, weight in weights.items()}
 
 

@@ -1,9 +1,9 @@
 """The training step of `training_step.py` in PyTorch: the same network.
 
-Run by `training_step.py`, with sizes as arguments: one step for every line on
-standard input, answered by its loss. Run by `training_step_check.py`, with two
-files: a step without dropout from the weights and the batch in the first,
-whose results go to the second. Needs PyTorch and NumPy alone.
+Run by `training_step.py` with sizes as arguments, it does one step for every
+line on standard input and prints the loss. Run by `training_step_check.py` with
+two files, it does one step without dropout, from the weights and the batch in
+the first, and writes the results to the second. Needs only PyTorch and NumPy.
 """
 
 import math
@@ -68,7 +68,7 @@ def terms_of(network, f, actions):
     )
     targets = targets / targets.sum(dim=-1, keepdim=True)
     entropy = -(targets * log_scores).sum(dim=-1)  # [B, 3]
-    # The gradient of an index in PyTorch is dense, and adds up repeated rows.
+    # In PyTorch the gradient of indexing is dense and adds up repeated rows.
     offset = x - network.centroids[p.argmax(dim=-1)]
     background = torch.softmax(p, dim=-1)[..., 0]
     return [
@@ -101,7 +101,7 @@ class Adam(torch.optim.Adam):
 
 
 def check(given, results):
-    """One step from the arrays of a file; what came of it, to another.
+    """Does one step from the arrays of a file; writes the results to another.
 
     Args:
         given: .npz of features [B, T, D], actions [B, C] and the weights,
@@ -141,9 +141,9 @@ def check(given, results):
 
 
 def _turned(name, array):
-    """A weight [in, out] of Keras as PyTorch has it, [out, in]; and back.
+    """Converts a weight [in, out] of Keras to PyTorch's [out, in], or back.
 
-    The convolution's is [taps * in, out] in Keras, [out, in, taps] here.
+    That of the convolution is [taps * in, out] in Keras, [out, in, taps] here.
     """
     if name == "conv_kernel":
         if array.ndim == 2:
@@ -155,7 +155,7 @@ def _turned(name, array):
 
 
 def main():
-    """Does one step for every line that comes in; or checks."""
+    """Does one step for every line of input, or checks."""
     if len(sys.argv) == 3:
         return check(*sys.argv[1:])
     batch, snippets, features, classes, threads = map(int, sys.argv[1:])

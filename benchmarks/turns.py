@@ -1,14 +1,14 @@
-"""Timing in turns: what is compared shares the machine's good and bad times."""
+"""Timing in turns, so that other load affects all compared functions."""
 
 import time
 
 
 def take_turns(steps, repeats):
-    """Seconds of each of the functions, one list each, after a warm-up.
+    """Seconds of each function, one list each, after a warm-up.
 
     Args:
         steps: dict from name to a function that returns when its work is done.
-        repeats: turns, besides the one that warms up.
+        repeats: number of turns after the warm-up.
     """
     seconds = {name: [] for name in steps}
     for turn in range(repeats + 1):

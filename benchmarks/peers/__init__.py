@@ -1,1 +1,1 @@
-"""Other people's code on the same features, scored by the same rules."""
+"""Other projects' code on the same features, scored by the same rules."""

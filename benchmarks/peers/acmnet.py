@@ -4,11 +4,11 @@
         --torch_python=PYTHON --raw=raw --output_dir=peers/acmnet \
         --learning_rate=0.002 --epochs=100 --num_snippets=400 --seed=0
 
-Runs the code of https://github.com/ispc-lab/ACM-Net, a checkout of which is in
+Runs the code of https://github.com/ispc-lab/ACM-Net, from the checkout
 --acmnet, on a folder in its raw layout, as synthesize writes it. It runs in
---torch_python, an interpreter that has PyTorch, NumPy, SciPy and tqdm. Its
-settings are its own for THUMOS-14; what a flag does not name stays. Patched at
-run time, printed and recorded:
+--torch_python, an interpreter with PyTorch, NumPy, SciPy and tqdm. Settings
+without a flag are ACM-Net's for THUMOS-14. These patches at run time are
+printed and recorded:
 
 - np.int and np.float, gone since NumPy 1.24, are int and float
 - wandb, pandas, joblib and scikit-learn, which the run does not need, are
@@ -22,19 +22,20 @@ run time, printed and recorded:
 - with --bfloat16, the convolution over time multiplies in bfloat16 and sums in
   float32
 
-The run gives two results, which tell network and localization apart:
+The run gives two results, which separate the effects of network and
+localization:
 
 - "own": ACM-Net's detections, by its own localization, after the last epoch,
-  which decides, and after the best of the tested epochs, which is a choice
-  made on the test set.
+  which is the result, and after the best tested epoch, which is chosen on the
+  test set.
 - "ours": the outputs of its network after the last epoch, localized by this
-  package as --localize_with says.
+  package with the flags of --localize_with.
 
 `evaluate` scores both by ActivityNet's rules; the average is over the tIoU
 thresholds 0.1, 0.2, ... 0.7. OUTPUT_DIR/result.json holds both and is small;
 `acmnet_torch.py` lists the other files. A second start with the same flags does
-not train again; it adds the --localize_with that the result lacks. A run that
-was interrupted starts from its first epoch.
+not train again, but adds new --localize_with to the result. An interrupted run
+starts again from its first epoch.
 """
 
 import argparse
@@ -67,14 +68,14 @@ _LIMIT = 7 * 24 * 3600  # seconds for a training
 
 
 def main(argv):
-    """Trains what is not trained, scores what is not scored.
+    """Trains and scores, unless that was done before.
 
     Returns:
-        what result.json holds.
+        The content of result.json.
 
     Raises:
-        InputError: for a checkout, an interpreter, data or a result that does
-            not fit.
+        InputError: for an unusable checkout, interpreter or data, or a result
+            of other flags.
     """
     arguments = _arguments(argv)
     folder = pathlib.Path(arguments.output_dir).resolve()
@@ -105,7 +106,7 @@ def main(argv):
 
 
 def localize(arguments, folder, name, config):
-    """Localizes outputs.npz by the flags of a Config, and scores that.
+    """Localizes outputs.npz with the flags of a Config, and scores that.
 
     Returns:
         dict of "settings" of the localization and what `score` returns.
@@ -119,7 +120,7 @@ def localize(arguments, folder, name, config):
         own["segment_frames_num"] / own["frames_per_sec"],
         detections,
     )
-    # As a file has them, so that a second start finds the same.
+    # As in the file, so that a second start finds them equal.
     as_json = json.loads(json.dumps(dataclasses.asdict(settings)))
     return {"settings": as_json, **score(detections, arguments.raw)}
 
@@ -130,10 +131,10 @@ def train(arguments, folder, study):
     Args:
         arguments: of the command line.
         folder: folder to write.
-        study: the flags that decide the result, to be kept with it.
+        study: the flags that affect the result, stored with it.
 
     Raises:
-        InputError: if it cannot run or does not come to its end.
+        InputError: if it cannot run or does not finish.
     """
     settings = child_settings(arguments, folder) | {"flags": study}
     for name in ("epochs", "checkpoints_acmnet"):  # of an interrupted run
@@ -175,7 +176,7 @@ def train(arguments, folder, study):
         )
 
 
-# ACM-Net's name of an argument for each flag of ours.
+# ACM-Net's argument for each of our flags.
 _OWN_NAMES = {
     "learning_rate": "lr",
     "epochs": "epochs",
@@ -187,7 +188,7 @@ _OWN_NAMES = {
 
 
 def child_settings(arguments, folder):
-    """What `acmnet_torch.py` needs to know.
+    """The settings for `acmnet_torch.py`.
 
     Raises:
         InputError: if the checkout or the data is not usable.
@@ -227,16 +228,16 @@ def child_settings(arguments, folder):
 
 
 def deciding_flags(arguments):
-    """The flags that decide a result, and the digest of the data."""
+    """The flags that affect a result, and the digest of the data."""
     names = (*_OWN_NAMES, "set", "seed", "test_every")
     found = {name: getattr(arguments, name) for name in names}
-    if arguments.bfloat16:  # results from before there was the flag lack it
+    if arguments.bfloat16:  # absent in older results
         found["bfloat16"] = True
     return found | {"data": data_digest(arguments.raw)}
 
 
 def data_digest(raw):
-    """SHA-256 of the annotations and of the first video of each split.
+    """SHA-256 of the annotations and the first video of each split.
 
     Raises:
         InputError: if the folder is not in ACM-Net's raw layout.
@@ -272,7 +273,7 @@ def _number(text):
 
 
 def _recipe(text):
-    """Name and Config of a --localize_with: flagfiles, joined by commas."""
+    """Name and Config of a --localize_with: comma-separated flagfiles."""
     paths = text.split(",")
     config = command_line.parse(
         ["acmnet", *(f"--flagfile={path}" for path in paths)], "localize"
@@ -281,7 +282,7 @@ def _recipe(text):
 
 
 def _refuse_other_flags(folder, study):
-    """Raises InputError where another run has finished in the folder."""
+    """Raises InputError if the folder has a finished run with other flags."""
     path = folder / "trained.json"
     before = (_read_json(path) or {"flags": study})["flags"]
     for name in before | study:
@@ -294,7 +295,7 @@ def _refuse_other_flags(folder, study):
 
 
 def _commit(checkout):
-    """The checkout's commit, or None where it is not a clone."""
+    """The checkout's commit, or None if it is not a clone."""
     if not (pathlib.Path(checkout) / ".git").exists():
         return None
     found = subprocess.run(
@@ -342,7 +343,7 @@ def _arguments(argv):
     )
     add("--seed", type=int, default=0)
     add("--threads", type=int, default=1)
-    add("--bfloat16", action="store_true", help="on CPUs that have it: faster")
+    add("--bfloat16", action="store_true", help="faster on CPUs that have it")
     add(
         "--test_every",
         type=int,
@@ -353,8 +354,8 @@ def _arguments(argv):
         "--localize_with",
         action="append",
         default=[],
-        help="flagfile, or several with commas, whose localization is tried "
-        "on its outputs; may be given several times",
+        help="flagfile, or several with commas, to localize its outputs with; "
+        "may be given several times",
     )
     arguments = parser.parse_args(argv)
     for name in ("epochs", "num_snippets", "batch_size", "threads"):

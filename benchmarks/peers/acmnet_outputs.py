@@ -1,4 +1,4 @@
-"""ACM-Net's outputs as this package's, and their localization."""
+"""Converts ACM-Net's outputs to this package's, and localizes them."""
 
 import numpy as np
 import tensorflow as tf
@@ -8,7 +8,7 @@ from tfwstal.data import activitynet
 
 
 def background_first(scores):
-    """Moves the background from ACM-Net's place, the last, to index 0.
+    """Moves the background from the last index, as in ACM-Net, to index 0.
 
     Args:
         scores: [..., C+1].
@@ -23,10 +23,10 @@ def read(path):
     """Yields each video's outputs from outputs.npz.
 
     Yields:
-        video id, outputs without an axis of videos as the model has them
-        ("activation" [T, 1, C+1], foreground alone, "attention" [T, 3],
-        "video_scores" [1, C+1]), and how many of the video's snippets one
-        sampled snippet stands for: above 1 where a long video was sampled.
+        Video id; outputs like the model's, without the axis of videos:
+        "activation" [T, 1, C+1] of the foreground, "attention" [T, 3],
+        "video_scores" [1, C+1]; and the number of the video's snippets per
+        sampled snippet, above 1 if a long video was sampled.
     """
     arrays = np.load(path)
     ends = np.cumsum(arrays["sampled"])
@@ -50,7 +50,7 @@ def localize(path, settings, seconds_per_snippet, detections):
     Args:
         path: outputs.npz.
         settings: LocalizationSettings.
-        seconds_per_snippet: of the features.
+        seconds_per_snippet: seconds from one snippet to the next.
         detections: detections file to write.
     """
     classes = [str(name) for name in np.load(path)["classes"]]

@@ -1,4 +1,4 @@
-"""Scores of ACM-Net's detections, epoch by epoch, and their table."""
+"""Scores of ACM-Net's detections by epoch, and their table."""
 
 import pathlib
 
@@ -13,8 +13,8 @@ def score_epochs(folder, raw, history):
     """Scores the tested epochs.
 
     Returns:
-        dict of "last" and "best": "epoch" and what `score` returns; and of
-        "averages", epoch -> average mAP.
+        dict of "last" and "best", each with "epoch" and the result of `score`;
+        and of "averages", epoch -> average mAP.
     """
     scores = {
         entry["epoch"]: score(_detections(folder, entry["epoch"]), raw)
@@ -34,7 +34,7 @@ def keep_epochs(folder, own):
 
     Args:
         folder: OUTPUT_DIR.
-        own: what `score_epochs` returned.
+        own: result of `score_epochs`.
     """
     kept = {own[which]["epoch"] for which in ("last", "best")}
     for epoch in {int(epoch) for epoch in own["averages"]} - kept:
@@ -45,7 +45,7 @@ def best_epoch(scores):
     """The epoch with the greatest average mAP; the first of equals.
 
     Args:
-        scores: dict from epoch to what `score` returns.
+        scores: dict from epoch to the result of `score`.
     """
     return max(scores, key=lambda epoch: (scores[epoch]["average_mAP"], -epoch))
 
@@ -78,7 +78,7 @@ def score(detections, raw):
 
 
 def format_result(result):
-    """The patches and a line a score, in percent."""
+    """The patches, and a line per score, in percent."""
     last, best = result["own"]["last"], result["own"]["best"]
     rows = {
         f"own, epoch {last['epoch']} (last)": last,

@@ -1,15 +1,15 @@
 """ACM-Net's own training and testing, run by `acmnet.py` in an interpreter
-that has PyTorch.
+with PyTorch.
 
-The first argument is JSON: what `acmnet.child_settings` returns. ACM-Net's
-`main_thu.main` runs as it stands, with the PATCHES. What it prints goes to
-OUTPUT_DIR/log.txt, a line an epoch to standard output.
+The first argument is the result of `acmnet.child_settings` as JSON. ACM-Net's
+`main_thu.main` runs unchanged except for the PATCHES. Its output goes to
+OUTPUT_DIR/log.txt, and a line per epoch to standard output.
 
     OUTPUT_DIR/
-      log.txt             all that ACM-Net prints
+      log.txt             output of ACM-Net
       checkpoints_acmnet/ ACM-Net's own last checkpoint
       epochs/0010.json    its detections after epoch 10, epochs from 1
-      outputs.npz         what its network gives for the test videos at the end
+      outputs.npz         final outputs of its network for the test videos
       trained.json        settings, history, times; written last
 """
 
@@ -25,7 +25,7 @@ import threading
 import time
 import types
 
-# Name -> what is done; acmnet.py lists the same in its docstring.
+# Name -> description; the docstring of acmnet.py lists the same.
 PATCHES = {
     "NumPy": "np.int and np.float, gone since NumPy 1.24, are int and float",
     "imports": "wandb, pandas, joblib and scikit-learn, which the run does "
@@ -38,7 +38,7 @@ PATCHES = {
     "scoring": "its own evaluation is left out: detections are kept and "
     "scored afterwards",
 }
-# With --bfloat16, which is noted with the result.
+# The patch of --bfloat16, recorded with the result.
 _BFLOAT16 = (
     "the convolution over time multiplies in bfloat16 and sums in float32 "
     "(torch.autocast), which is three times as fast on some processors"
@@ -54,7 +54,7 @@ _SOURCES = (
 
 
 def main():
-    """Trains, tests and writes everything of the module's docstring."""
+    """Trains, tests and writes the files in the module's docstring."""
     settings = json.loads(sys.argv[1])
     threading.Thread(target=_end_with_parent, daemon=True).start()
     output_dir = pathlib.Path(settings["output_dir"])
@@ -106,7 +106,7 @@ def load(checkout, output_dir):
 
     Args:
         checkout: folder of ACM-Net.
-        output_dir: folder that it takes for its own and writes to.
+        output_dir: folder to which it writes instead of its own.
     """
     import numpy as np
     import torch.utils.data  # noqa: F401 (looks for the real pandas)
@@ -128,7 +128,7 @@ def load(checkout, output_dir):
     own.__file__ = str(output_dir / "main_thu.py")
     source = path.read_text(encoding="utf-8")
     exec(compile(source, str(path), "exec"), vars(own))
-    for name in stubs:  # others may look for the real ones
+    for name in stubs:  # so that other modules do not find them
         del sys.modules[name]
     return own
 
@@ -140,7 +140,7 @@ def multiply_in_bfloat16():
     forward = torch.nn.Conv1d.forward
 
     def half_forward(layer, inputs):
-        if layer.kernel_size == (1,):  # the attention's
+        if layer.kernel_size == (1,):  # of the attention
             return forward(layer, inputs)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return forward(layer, inputs).float()
@@ -149,7 +149,7 @@ def multiply_in_bfloat16():
 
 
 def own_arguments(own, settings):
-    """ACM-Net's own arguments for THUMOS-14, but for what `settings` says."""
+    """ACM-Net's own arguments for THUMOS-14, changed by `settings`."""
     sys.argv = ["main_thu.py"]
     arguments = own.build_args(dataset="THUMOS")
     arguments.without_wandb = True
@@ -164,7 +164,7 @@ def own_arguments(own, settings):
 
 
 def own_settings(arguments):
-    """The arguments that are numbers, as dict."""
+    """The numeric arguments, as dict."""
     return {
         name: value
         for name, value in vars(arguments).items()
@@ -173,10 +173,10 @@ def own_settings(arguments):
 
 
 class Record:
-    """Takes the place of main_thu's `test` and keeps what it makes.
+    """Replaces main_thu's `test` and keeps its results.
 
     Attributes:
-        history: dict an epoch: "epoch" from 1, "tested", "train_loss",
+        history: a dict per epoch: "epoch" from 1, "tested", "train_loss",
             "train_acc" and "seconds" of training.
         testing: seconds of all tests.
         latest: detections file of the latest test.
@@ -243,9 +243,9 @@ class Record:
         return found
 
     def write_outputs(self, path):
-        """Writes the outputs of the latest test, all videos in one array.
+        """Writes the outputs of the latest test, all videos concatenated.
 
-        Background stays where ACM-Net has it: last among the classes.
+        The background stays last among the classes, as in ACM-Net.
         """
         import numpy as np
 
@@ -263,13 +263,13 @@ class Record:
 
 
 class Unscored:
-    """Stands for ANETDetection, whose joblib takes ten processes."""
+    """Replaces ANETDetection, which starts ten processes with joblib."""
 
     def __init__(self, **unused):
         pass
 
     def evaluate(self):
-        """Not a number, so that no epoch is ACM-Net's best."""
+        """Returns NaN, so that no epoch is ACM-Net's best."""
         return float("nan")
 
 
@@ -282,7 +282,7 @@ def code_digest(checkout):
 
 
 def _end_with_parent():
-    """Ends the process when standard input does: the parent is gone."""
+    """Ends the process when standard input ends: the parent has ended."""
     sys.stdin.read()
     os._exit(1)
 

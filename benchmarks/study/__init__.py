@@ -1,1 +1,1 @@
-"""The study behind docs/results.md: its plan, its rows, its results."""
+"""The study behind docs/results.md: plan, rows and results."""

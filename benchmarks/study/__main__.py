@@ -1,15 +1,14 @@
-"""Runs rows of the study, and keeps a small JSON file of each.
+"""Runs rows of the study, and writes a small JSON file for each.
 
     python -m benchmarks.study --sets=plain-201 --stage=readings --seeds=0 \
         --work_dir=STUDY
 
-Draws a set where --work_dir does not have it, trains, localizes and evaluates
-each row, and writes benchmarks/study/results/SET/ROW-seedN.json (--results for
-another folder). A row that is there already is not done again. With
---localize=sharp,both the rows are also localized in other ways, as ROW+sharp,
-without another training. `--table` prints what is
-there, of --sets and --rows where they are given, and with --thresholds each
-threshold's mAP.
+Draws each set that --work_dir lacks, trains, localizes and evaluates each row,
+and writes benchmarks/study/results/SET/ROW-seedN.json (--results for another
+folder). Rows with a result are not run again. With --localize=sharp,both the
+rows are also localized in other ways, as ROW+sharp, without another training.
+`--table` prints the results, limited to --sets and --rows if given, and with
+--thresholds the mAP at each threshold.
 
 `--stage=peer` runs ACM-Net itself (benchmarks.peers.acmnet; it needs --acmnet
 and --torch_python), and --localize_with=FLAGFILE also localizes its outputs.
@@ -33,7 +32,7 @@ _HERE = pathlib.Path(__file__).parent
 
 
 def main(argv):
-    """Runs what is not done yet."""
+    """Runs the rows without a result."""
     arguments = _parse(argv)
     if arguments.table:
         print(
@@ -70,7 +69,7 @@ def main(argv):
 
 
 def run(work_dir, results, a_set, row, extra, seed):
-    """One row with one seed on one set, unless its result is there."""
+    """Runs a row with a seed on a set, unless it has a result."""
     path = results / a_set / f"{row}-seed{seed}.json"
     if path.exists():
         return
@@ -106,7 +105,7 @@ def run(work_dir, results, a_set, row, extra, seed):
 
 
 def run_peer(arguments, a_set, row, seed):
-    """ACM-Net itself with one seed on one set; its runs are kept by name."""
+    """Runs ACM-Net itself with a seed on a set; its runs are kept by name."""
     work_dir = pathlib.Path(arguments.work_dir)
     sets.draw(work_dir, a_set)
     wide = a_set.endswith("-wide")
@@ -153,7 +152,7 @@ def last_epoch(run_dir):
 
 
 def _commit():
-    """The commit of the code that runs, or an empty text."""
+    """The commit of the running code, or an empty string."""
     found = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"],
         cwd=_HERE,

@@ -1,6 +1,6 @@
 """Rows of the study: flags after the recipe, each a question about a reading.
 
-A row's name is that of its result files; what a row does not name is the
+A row's name is that of its result files; flags that a row does not set are the
 recipe's. See README.md beside this file for the sets and the rules.
 """
 

@@ -1,4 +1,4 @@
-"""The sets of the study: how each is drawn, and what its rows share."""
+"""The sets of the study: how each is drawn, and the flags of its rows."""
 
 import json
 import subprocess
@@ -20,10 +20,10 @@ def base_flags(a_set):
 
 
 def draw(work_dir, a_set):
-    """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it is there.
+    """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it exists.
 
-    activitynet-SEED is drawn along a quarter of ActivityNet's videos, which
-    WORK_DIR/activitynet.json has (its own file, or one in its format).
+    activitynet-SEED follows the annotations of a quarter of ActivityNet's
+    videos in WORK_DIR/activitynet.json (its own file, or one in its format).
     """
     family, seed, *wide = a_set.split("-")
     raw, records = work_dir / "raw" / a_set, work_dir / "records" / a_set
@@ -62,7 +62,7 @@ def draw(work_dir, a_set):
 
 
 def write_part(annotations, part, step=4):
-    """Writes every `step`-th video of each subset, in the order of names."""
+    """Writes every `step`-th video of each subset, in order of name."""
     whole = json.loads(annotations.read_text(encoding="utf-8"))
     by_subset = {}
     for name, video in sorted(whole["database"].items()):

@@ -20,9 +20,9 @@ def format_table(reports, sets=None, rows=None, by_threshold=False):
     Args:
         reports: dicts as `read` returns.
         sets: names of sets, in the order of the columns; default: all.
-        rows: names of rows, in their order, of which each also brings its ways
-            to localize, ROW+WAY; default: all.
-        by_threshold: a line for each row and set with the mAP at each
+        rows: names of rows, in order, each with its ways to localize, ROW+WAY;
+            default: all.
+        by_threshold: print a line for each row and set with the mAP at each
             threshold, instead of a column for each set.
     """
     if sets is None:
@@ -41,7 +41,7 @@ def format_table(reports, sets=None, rows=None, by_threshold=False):
             [each["average"] for each in found.get((name, a_set), ())]
             for a_set in sets
         ]
-        # Nobody knows the worst set of a row that lacks one.
+        # The worst set is unknown if a row lacks one.
         worst = (
             f"{min(map(statistics.mean, averages)):.2f}"
             if all(averages)
@@ -73,7 +73,7 @@ def _by_threshold(found, sets, names):
 
 
 def _cell(averages):
-    """Mean and deviation, and how many seeds, if there are several."""
+    """Mean, and the deviation and number of seeds if there are several."""
     if not averages:
         return ""
     text = ablation.mean_and_deviation(averages)
