@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fuzz.damage import damaged
@@ -54,6 +54,11 @@ def check_loaded(paths, measured):
     assert len(digests) == len(paths)
 
 
+def header_of(*shape):
+    """The fields of a header, as HEADER draws them."""
+    return {"descr": "<f4", "shape": shape, "fortran_order": False}
+
+
 @fuzzed(20_000)
 @given(damaged(*SAVED))
 def test_npy(tmp_path, content):
@@ -65,6 +70,9 @@ def test_npy(tmp_path, content):
 
 @fuzzed(20_000)
 @given(HEADER, st.binary(max_size=80))
+@example(header_of(10**2000), b"")
+@example(header_of(10**2000, 4), b"")
+@example(header_of(10**4000, 10**4000), b"")
 def test_headers_of_npy(tmp_path, fields, content):
     path = tmp_path / "a.npy"
     path.write_bytes(npy(repr(fields) + "\n", content))

@@ -5,7 +5,7 @@ import types
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.conftest import random_model
@@ -126,6 +126,7 @@ SEARCH = {
     )
     | damaged(json.dumps(SEARCH).encode())
 )
+@example(json.dumps({"search": {"seed": "[" * 2000}, "trials": []}).encode())
 def test_results_of_a_search(tmp_path, content):
     (tmp_path / trials.RESULTS).write_bytes(content)
     with reading(tmp_path):

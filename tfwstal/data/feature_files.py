@@ -182,7 +182,7 @@ def parse_npy(path, content):
         count = math.prod(shape)
         needed = file.tell() + count * dtype.itemsize
         if needed > len(content):
-            raise ValueError(f"{len(content)} bytes of {needed}")
+            raise ValueError(f"{len(content)} bytes of {quoted(needed)}")
         # np.load would copy the values.
         values = np.frombuffer(content, dtype, count, file.tell())
         return values.reshape(shape, order="F" if fortran else "C")
@@ -211,7 +211,7 @@ def _checked_header(path):
         )
     if len(shape) != 2:
         raise InputError(
-            f"{path} has shape {shape} instead of [snippets, features]"
+            f"{path} has shape {quoted(shape)} instead of [snippets, features]"
         )
     if dtype.kind != "f":
         raise InputError(
@@ -219,15 +219,16 @@ def _checked_header(path):
         )
     if 0 in shape:
         raise InputError(
-            f"{path} is empty (shape {shape}); extract it again or leave the "
-            "video out of the annotations"
+            f"{path} is empty (shape {quoted(shape)}); extract it again or "
+            "leave the video out of the annotations"
         )
     if size is None:
         return shape, dtype
     expected = start + shape[0] * shape[1] * dtype.itemsize
     if size < expected:
         raise InputError(
-            f"{path} is truncated: {size} bytes of {expected}; copy it again"
+            f"{path} is truncated: {size} bytes of {quoted(expected)}; copy it "
+            "again"
         )
     return shape, dtype
 

@@ -12,7 +12,7 @@ import statistics
 import tqdm
 
 from tfwstal import files
-from tfwstal.errors import UNEXPECTED_JSON, InputError
+from tfwstal.errors import UNEXPECTED_JSON, InputError, quoted, shortened
 
 RESULTS = "results.json"
 BEST = "best.flags"
@@ -111,7 +111,7 @@ class TuneFolder:
         if changed:
             name = changed[0]
             what = (
-                f"--{name}={search[name]}, not {self._search[name]}"
+                f"--{name}={_typed(search[name])}, not {self._search[name]}"
                 if name in self._flags
                 else f"other {name}"
             )
@@ -120,6 +120,11 @@ class TuneFolder:
                 "another folder, or resume with the same flags"
             )
         return trials
+
+
+def _typed(value):
+    """A flag's value in a file, as one would type it, not too long."""
+    return shortened(value) if isinstance(value, str) else quoted(value)
 
 
 def search(number, order, fixed, scorer, folder):
