@@ -38,7 +38,7 @@ WIDE = (
 ACTIVITYNET = (
     "--flagfile=configs/activitynet13.flags",
     "--subset=test",
-    "--learning_rate=0.002",
+    "--learning_rate=0.0008",
     "--epochs=20",
     "--lambda_smt=0.14",
     "--watch_every=0",
@@ -146,6 +146,11 @@ COLLAPSE = {
     "--attention_bias=2",
     "fast_clip": "--learning_rate=0.006 --clip_norm=1",
     "chosen_fast": f"{CHOSEN} --learning_rate=0.006",
+    "chosen_0.0024": f"{CHOSEN} --learning_rate=0.0024",
+    "chosen_fast_clip": f"{CHOSEN} --learning_rate=0.006 --clip_norm=1",
+    "chosen_fast_rate_warmup": f"{CHOSEN} --learning_rate=0.006 "
+    "--rate_warmup_epochs=5",
+    "chosen_fast_bias_2": f"{CHOSEN} --learning_rate=0.006 --attention_bias=2",
     "chosen_fast_wide": f"{CHOSEN} --learning_rate=0.0003 --epochs=15 "
     "--precision=mixed_bfloat16",
 }
@@ -178,7 +183,10 @@ ACTIVITYNET_READINGS = {
     "weighted": "--activation=weighted",
     "weighted_high_eta": f"--activation=weighted {_HIGH_ETA}",
     "plain_block": "--noresidual",
+    "recipe_rate_0.002": "--learning_rate=0.002",
+    "dense": LOCALIZATION["dense"],
     "plain_block_high_eta": f"--noresidual {_HIGH_ETA}",
+    "plain_block_dense": f"--noresidual {LOCALIZATION['dense']}",
 }
 
 # ACM-Net itself: flags of benchmarks.peers.acmnet. A rate that is not named is
