@@ -262,6 +262,9 @@ def test_no_videos(tmp_path):
     (tmp_path / "list.txt").write_text("x/a.mp4\ny/a.avi")
     with pytest.raises(InputError, match="have the same name"):
         sources.find(tmp_path / "list.txt")
+    (tmp_path / "list.txt").write_text("a.mp4\n\na.mp4")
+    with pytest.raises(InputError, match="line 3: repeats .*, line 1;"):
+        sources.find(tmp_path / "list.txt")
     (tmp_path / " a.mp4").write_bytes(b"")
     with pytest.raises(InputError, match="begins or ends with a blank"):
         sources.find(tmp_path)

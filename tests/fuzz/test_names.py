@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.fuzz.damage import SPECIAL, damaged
@@ -74,6 +74,8 @@ def test_folders_of_features(folder, names):
 
 @fuzzed(10_000)
 @given(damaged(b"a.mp4\nb.mkv\n", b"/x/a.mp4\n../b\n"))
+@example(b"/x/" + b"[" * 2000)
+@example((b"[" * 99 + b"/") * 20 + b"a.mp4\na.mkv\n")
 def test_lists_of_films(tmp_path, content):
     path = tmp_path / "videos.txt"
     path.write_bytes(content)

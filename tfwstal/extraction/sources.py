@@ -59,43 +59,51 @@ def find(videos, flag="videos"):
     path = pathlib.Path(videos)
     others = 0
     if path.suffix.lower() == ".txt" and path.is_file():
-        paths = _listed(path, flag)
+        places = _listed(path, flag)
     elif path.is_dir() and not _has_pictures(path):
         entries = sorted(p for p in path.iterdir() if p.name[:1] != ".")
-        paths = [p for p in entries if _is_video(p)]
-        others = len(entries) - len(paths)
-        if not paths:
+        places = {p: p for p in entries if _is_video(p)}
+        others = len(entries) - len(places)
+        if not places:
             raise InputError(
                 f"--{flag}={videos} holds no film (.mp4, .mkv, .avi, ...) and "
                 "no folder of pictures (img_00001.jpg)"
             )
     elif path.exists():
-        paths = [path]
+        places = {path: path}
     else:
         raise InputError(f"--{flag}={videos} does not exist")
     found = {}
-    for path in paths:
+    for path, place in places.items():
         is_folder = path.is_dir()
         absolute = path.absolute()
         name = absolute.name if is_folder else absolute.stem
         problem = name_problem(name)
         if problem:
-            raise InputError(f"{path}: the name {problem}; rename it")
+            raise InputError(f"{place}: the name {problem}; rename it")
         if name in found:
             raise InputError(
-                f"{path} and {found[name].path} have the same name; rename "
-                "one: features are named after it"
+                f"{place} and {places[found[name].path]} have the same name; "
+                "rename one: features are named after it"
             )
         found[name] = Source(name, path, is_folder)
     return tuple(found[name] for name in sorted(found)), others
 
 
 def _listed(path, flag):
-    """The paths that a text file names, relative to its folder."""
-    paths = [path.parent / line for _, line in files.numbered_lines(path)]
-    if not paths:
+    """dict from each path in a text file, relative to its folder, to its line.
+
+    Messages name the line: a damaged one may have thousands of characters.
+    """
+    lines = {}
+    for number, line in files.numbered_lines(path):
+        listed, place = path.parent / line, f"{path}, line {number}"
+        if listed in lines:
+            raise InputError(f"{place}: repeats {lines[listed]}; remove one")
+        lines[listed] = place
+    if not lines:
         raise InputError(f"--{flag}={path} is empty; name a film a line")
-    return paths
+    return lines
 
 
 def _has_pictures(folder):
