@@ -372,6 +372,19 @@ class TestFailures:
         path.unlink()
         run(records, tmp_path / "run", **same)
 
+    def test_a_full_disk_of_the_logs(self, records, tmp_path, monkeypatch):
+        folder = tmp_path / "run"
+
+        def full(callback, epoch, logs=None):
+            raise tf.errors.ResourceExhaustedError(
+                None, None, f"{folder}/logs/events; No space left on device\n"
+            )
+
+        monkeypatch.setattr(keras.callbacks.TensorBoard, "on_epoch_end", full)
+        with pytest.raises(InputError, match="logs cannot .* .No space left"):
+            run(records, folder)
+        assert not folder.exists()  # no checkpoint was due
+
     def test_a_full_disk_is_reported_before_training(
         self, records, tmp_path, monkeypatch
     ):

@@ -1,7 +1,6 @@
 """The mAP that is logged during training."""
 
 import math
-import types
 
 import numpy as np
 import pytest
@@ -11,7 +10,6 @@ from tfwstal import inference
 from tfwstal.config import Config
 from tfwstal.data import folder, reader
 from tfwstal.evaluation import average_precision
-from tfwstal.training import callbacks
 from tfwstal.training.callbacks import LocalizationEvaluation
 
 
@@ -79,19 +77,3 @@ def test_epochs_without_evaluation_have_nan_columns(records):
     assert all(list(each) == ["loss", "mAP@mean"] for each in logs)
     missing = [math.isnan(each["mAP@mean"]) for each in logs]
     assert missing == [True, False, True, False]
-
-
-def test_a_full_disk_of_the_logs_is_told(tmp_path, monkeypatch):
-    free = iter([2**30, 0, 2**30])
-    usage = types.SimpleNamespace
-    monkeypatch.setattr(
-        callbacks.shutil, "disk_usage", lambda _: usage(free=next(free))
-    )
-    space = callbacks.LogSpace(tmp_path)
-    space.on_epoch_end(0)
-    assert space.warnings() == []
-    space.on_epoch_end(1)
-    (warning,) = space.warnings()
-    assert f"the disk of {tmp_path} was full after epoch 2" in warning
-    space.on_epoch_end(2)  # the disk is not checked again
-    assert space.warnings() == [warning]

@@ -2,7 +2,6 @@
 
 import csv
 import math
-import shutil
 
 import keras
 
@@ -11,8 +10,6 @@ from tfwstal.data import reader
 from tfwstal.errors import Diverged, InputError
 from tfwstal.evaluation import average_precision
 from tfwstal.training import optimizers
-
-_LEAST_BYTES = 2**16  # free on the disk, to write the events of an epoch
 
 
 class StopAtNonFinite(keras.callbacks.Callback):
@@ -94,41 +91,6 @@ class HistoryFile(keras.callbacks.Callback):
                 f"{self._path} cannot be written ({error.strerror}); free some "
                 "space and run the same command again"
             ) from None
-
-
-class LogSpace(keras.callbacks.Callback):
-    """Notes in which epoch the disk of the logs was full.
-
-    TensorFlow does not report that it could not write TensorBoard's events.
-
-    Args:
-        folder: folder of the logs.
-
-    Attributes:
-        full_after: the first epoch after which the disk was full, from 1; None
-            if there was none.
-    """
-
-    def __init__(self, folder):
-        super().__init__()
-        self._folder = folder
-        self.full_after = None
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Looks at the free space."""
-        if self.full_after is None:
-            if shutil.disk_usage(self._folder).free < _LEAST_BYTES:
-                self.full_after = epoch + 1
-
-    def warnings(self):
-        """A sentence for the user, as a list of one, or an empty list."""
-        if self.full_after is None:
-            return []
-        return [
-            f"the disk of {self._folder} was full after epoch "
-            f"{self.full_after}, so TensorBoard's logs may be incomplete; "
-            "history.csv has the losses of all epochs"
-        ]
 
 
 class LocalizationEvaluation(keras.callbacks.Callback):

@@ -15,6 +15,7 @@ from tfwstal.training import (
     callbacks,
     checkpoint,
     collapse,
+    logs,
     loop,
     optimizers,
     run_creation,
@@ -88,8 +89,9 @@ def train(run):
             info.provenance.get("extraction"), run.run_dir
         )
         writers = _writers(run, model, videos.sample, evaluation)
-        space = callbacks.LogSpace(run.run_dir)
-        _fit(run, model, videos.cache, [*writers, space])
+        space = logs.LogSpace(run.run_dir)
+        with logs.writing(pathlib.Path(run.run_dir) / "logs"):
+            _fit(run, model, videos.cache, [*writers, space])
         run_folder.save_model(model, run.run_dir)
     if not training.options.epochs:
         return []

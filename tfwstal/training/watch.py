@@ -85,7 +85,7 @@ class Watch(keras.callbacks.Callback):
             self._write_numbers()
             for video in self._pictured:
                 self._write_picture(video)
-        # TensorFlow does not report a full disk; the training continues.
+        # TensorFlow does not always report a full disk: see `logs`.
         self._writer.flush()
         self._spent += time.monotonic() - begin
 
