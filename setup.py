@@ -12,7 +12,6 @@ VERSION = re.search(
 
 # Films and optical flow; 17.1 is the last PyAV for Python 3.10.
 EXTRACT = ["av>=17.1", "opencv-contrib-python-headless>=5.0"]
-MAT = ["scipy>=1.11"]
 # The engine past one machine, with the runner that its tests have: Dask.
 BEAM = ["apache-beam[dask]>=2.77"]
 # What the tests of the core need; those of the lane of tensorflow-addons have
@@ -67,13 +66,13 @@ setup(
         "serving": ["tensorflow-serving-api>=2.15.1"],
         "beam": BEAM,
         "extract": EXTRACT,
-        "mat": MAT,
         "test-core": TEST_CORE,
         "test": [
             *TEST_CORE,
             *EXTRACT,
             *BEAM,
-            *MAT,
+            # Writes the .mat files of the tests, and reads them for comparison.
+            "scipy>=1.11",
             "ruff",
             "setuptools",
             "wheel",

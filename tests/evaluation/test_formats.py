@@ -413,10 +413,17 @@ def test_damaged_matlab_files_give_one_line(written):
             formats.read_detections(written(content[:end]), classes=CLASSES)
 
 
-def test_without_scipy_a_matlab_file_says_what_to_do(written, monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.io", None)
-    with pytest.raises(InputError, match=r"'tfwstal\[mat\]', or save it as"):
-        formats.read_detections(written(b"MATLAB 5.0 MAT-file"))
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"MATLAB 5.0 MAT-file",
+        b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM",
+        bytes(200),  # version 4
+    ],
+)
+def test_other_versions_of_matlab_say_what_to_do(written, content):
+    with pytest.raises(InputError, match="not a MATLAB file .*with -v7;"):
+        formats.read_detections(written(content), "mat")
 
 
 # === Ground truth ===

@@ -1,12 +1,13 @@
 """Detections in each format, read and evaluated."""
 
+import io
 import json
 import math
 import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.fuzz.damage import changed_json, damaged, lines
@@ -150,4 +151,103 @@ OBJECT = st.recursive(
 def test_pickled_objects(tmp_path, truth, content, protocol):
     path = tmp_path / "found.pkl"
     path.write_bytes(pickle.dumps(content, protocol))
+    check(path, truth)
+
+
+# === MATLAB ===
+
+
+def _mat(variables, **more):
+    """A MATLAB file, bytes; skips the test where SciPy is missing."""
+    scipy_io = pytest.importorskip("scipy.io", reason="needs SciPy")
+    content = io.BytesIO()
+    scipy_io.savemat(content, variables, **more)
+    return content.getvalue()
+
+
+def _cells(values):
+    """A column of cells."""
+    cells = np.empty((len(values), 1), object)
+    cells[:, 0] = values
+    return cells
+
+
+FIELDS = {
+    "videoname": _cells(["a", "b"]),
+    "t1": np.array([0.5, 1.0]),
+    "t2": np.array([2.0, 3.0]),
+    "clsid": np.array([3, 3]),
+    "conf": np.array([0.5, 0.25]),
+}
+ROWS = [["a", 0.5, 2.0, 3, 0.5], ["b", 1.0, 3.0, "Run", 0.25]]
+
+
+def _whole_mat_files():
+    structures = np.empty((2, 1), [(name, object) for name in FIELDS])
+    for place, row in enumerate(ROWS):
+        structures[place, 0] = tuple(row)
+    tables = [
+        FIELDS,
+        {"found": FIELDS},
+        {"found": np.array(ROWS, object)},
+        {"found": structures},
+        {"found": np.array([[7.0, 1.0, 2.5, 3.0, 0.5]])},
+    ]
+    return [
+        _mat(table, do_compression=compressed)
+        for table in tables
+        for compressed in (False, True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def mat_files():
+    return _whole_mat_files()
+
+
+@fuzzed(10_000)
+@given(st.data())
+def test_damaged_matlab_files(tmp_path, truth, mat_files, data):
+    path = tmp_path / "found.mat"
+    path.write_bytes(data.draw(damaged(*mat_files)))
+    check(path, truth, "mat")
+
+
+MAT_OBJECT = st.recursive(
+    st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats()
+    | st.complex_numbers()
+    | st.text("ab\n\x1b字\ud800", max_size=3)
+    | st.lists(st.floats(), max_size=3).map(np.array)
+    | st.lists(st.integers(0, 3), max_size=3).map(
+        lambda items: np.array(items, np.uint8)
+    )
+    | st.just(np.zeros((0, 5)))
+    | st.just(np.ones((2, 2, 2))),
+    lambda inner: (
+        st.lists(inner, max_size=3).map(_cells)
+        | st.dictionaries(st.sampled_from(["a", "score", "x1"]), inner)
+    ),
+    max_leaves=8,
+)
+
+
+@fuzzed(10_000)
+@given(
+    st.fixed_dictionaries(
+        {name: st.just(values) | MAT_OBJECT for name, values in FIELDS.items()}
+    )
+    | st.fixed_dictionaries({"found": MAT_OBJECT}),
+    st.booleans(),
+    st.booleans(),
+)
+def test_objects_in_matlab_files(tmp_path, truth, content, nested, compressed):
+    if nested:
+        content = {"found": content}
+    path = tmp_path / "found.mat"
+    try:
+        path.write_bytes(_mat(content, do_compression=compressed))
+    except (TypeError, ValueError):  # SciPy cannot write some
+        assume(False)
     check(path, truth)

@@ -1,16 +1,13 @@
-"""Detections in MATLAB files, by SciPy (`pip install 'tfwstal[mat]'`)."""
-
-import io
-import zlib
+"""Detections in MATLAB files."""
 
 import numpy as np
 
-from tfwstal.evaluation.formats import texts
+from tfwstal.evaluation.formats import mat_arrays, texts
 from tfwstal.evaluation.formats.problem import Problem
 
 
 def read(content):
-    """Reads a table of detections from a MATLAB file up to version 7.
+    """Reads a table of detections from a MATLAB file of version 5 to 7.
 
     The table is a matrix or cell array with five columns: video, start, end,
     class and score; a structure or an array of structures with such fields; or
@@ -23,7 +20,7 @@ def read(content):
         dict video id -> list of {"label", "score", "segment"}, not checked.
 
     Raises:
-        Problem: if SciPy is missing, or for anything else.
+        Problem: if the file is damaged, or has no such table.
     """
     columns = {
         name: [_plain(value) for value in np.ravel(column)]
@@ -36,25 +33,14 @@ def read(content):
 def _variables(content):
     """The variables of a MATLAB file: dict name -> array."""
     try:
-        import scipy.io  # few need it
-    except ImportError:
+        found = mat_arrays.read(content)
+    except mat_arrays.AnotherVersion:
         raise Problem(
-            "is a MATLAB file, which needs SciPy: run pip install "
-            "'tfwstal[mat]', or save it as text"
+            "is not a MATLAB file of version 5 to 7; save it with -v7"
         ) from None
-    try:
-        found = scipy.io.loadmat(io.BytesIO(content))
-    except NotImplementedError:
-        raise Problem(
-            "is a MATLAB file of version 7.3; save it with -v7"
-        ) from None
-    except (
-        *(ValueError, TypeError, KeyError, IndexError, OSError, EOFError),
-        *(OverflowError, MemoryError, AttributeError, zlib.error),
-        scipy.io.matlab.MatReadError,
-    ) as error:
+    except mat_arrays.Damaged as error:
         raise Problem(f"is a damaged MATLAB file ({error!s:.80})") from None
-    return {n: v for n, v in found.items() if not n.startswith("__")}
+    return {name: value for name, value in found.items() if name}
 
 
 def _columns(variables):
@@ -80,7 +66,10 @@ def _plain(value):
         if value.size != 1:
             raise Problem(f"one of its cells has {value.size} values")
         value = value.item()
-    return value.item() if isinstance(value, np.generic) else value
+    value = value.item() if isinstance(value, np.generic) else value
+    if not isinstance(value, (str, int, float)):
+        raise Problem("one of its cells is neither a number nor text")
+    return value
 
 
 def _video(value):
