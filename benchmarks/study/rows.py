@@ -187,6 +187,9 @@ ACTIVITYNET_READINGS = {
     "dense": LOCALIZATION["dense"],
     "plain_block_high_eta": f"--noresidual {_HIGH_ETA}",
     "plain_block_dense": f"--noresidual {LOCALIZATION['dense']}",
+    "plain_block_bias_2": "--noresidual --attention_bias=2",
+    "plain_block_bias_2_dense": "--noresidual --attention_bias=2 "
+    f"{LOCALIZATION['dense']}",
 }
 
 # ACM-Net itself: flags of benchmarks.peers.acmnet. A rate that is not named is
