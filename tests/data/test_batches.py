@@ -366,6 +366,18 @@ class TestDamage:
         with pytest.raises(InputError, match=message):
             records_folder.read(records)
 
+    @pytest.mark.parametrize("name", ["x" * 3000, "../x", "a\nb", "", 7])
+    @pytest.mark.parametrize("of", ["set", "split"])
+    def test_names_of_no_shard(self, records, of, name):
+        path = records / "dataset_info.json"
+        content = json.loads(path.read_text())
+        named = content if of == "set" else content["splits"][0]
+        named["name"] = name
+        path.write_text(json.dumps(content))
+        with pytest.raises(InputError, match="cannot be a set's") as caught:
+            records_folder.read(records)
+        assert len(str(caught.value)) < 300 + len(str(records))
+
     @pytest.mark.parametrize("left", [7, 1, 0])
     def test_a_shard_with_fewer_records_and_its_size(self, records, left):
         path = self.shard(records)

@@ -194,6 +194,10 @@ def _read(folder):
     info = json.loads((folder / "dataset_info.json").read_text("utf-8"))
     extra = json.loads((folder / "metadata.json").read_text("utf-8"))
     _check(extra)
+    # Names of files are made of them.
+    for name in (info["name"], *(split["name"] for split in info["splits"])):
+        if not isinstance(name, str) or name_problem(name) or "/" in name:
+            raise _Invalid(f"{quoted(name)} cannot be a set's or split's name")
     splits = {}
     for split in info["splits"]:
         lengths = [_length(text) for text in split["shardLengths"]]
