@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.conftest import random_model, random_record
+from tests.conftest import random_model, random_record, write_records
 from tfwstal import localize
 from tfwstal.config import Config
 from tfwstal.errors import InputError
@@ -107,6 +107,17 @@ def test_a_wrong_run_folder_is_named(records, tmp_path, name, message):
     # Without the run's flags, --data_dir is missing too, but is not the cause.
     with pytest.raises(InputError, match=f"--run_dir=.*{name} {message}"):
         localize.main(config(tmp_path / name, tmp_path))
+
+
+def test_records_with_nan_are_refused(run_dir, tmp_path):
+    good, bad = random_record("good", 4), random_record("bad", 6)
+    bad.features[3, 2] = np.nan
+    write_records(tmp_path / "set", {"test": [good, bad]})
+    with pytest.raises(
+        InputError, match="set: the video 'bad' has NaN or infinite features;"
+    ):
+        localize.main(config(run_dir, tmp_path, data_dir=str(tmp_path / "set")))
+    assert not (tmp_path / "found.json").exists()
 
 
 def test_existing_detections_are_refused(records, run_dir, tmp_path):

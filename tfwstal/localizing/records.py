@@ -6,11 +6,12 @@ import os
 import pathlib
 from collections.abc import Callable
 
+import numpy as np
 import tqdm
 
 import tfwstal
 from tfwstal import inference
-from tfwstal.data import folder, reader
+from tfwstal.data import folder, reader, record
 from tfwstal.engine.units import Job, Unit, file_state
 from tfwstal.errors import InputError
 from tfwstal.training import run_folder
@@ -30,7 +31,8 @@ def localize(run_dir, data_dir, split, settings):
         of the records.
 
     Raises:
-        InputError: if the run or the records cannot be used, or do not match.
+        InputError: if the run or the records cannot be used, or do not match;
+            also for features that are not finite.
     """
     info = folder.read(data_dir)
     loaded = _load(run_dir, settings)
@@ -125,6 +127,12 @@ def _localize(loaded, paths, data_dir, on_video=lambda: None):
         nonlocal num_snippets
         for video in reader.videos_of_shards(paths, loaded.model.feature_dim):
             num_snippets += int(video["num_snippets"])
+            if not np.isfinite(video["features"]).all():
+                name = record.name_of(video["video_id"].numpy())
+                raise InputError(
+                    f"{data_dir}: the video {name!r} has NaN or infinite "
+                    "features; convert again"
+                )
             yield video
 
     results = {}
