@@ -154,6 +154,8 @@ def _recorded_flags(path):
         raise InputError(
             f"{path} cannot be read ({reason}); restore the file"
         ) from None
+    if not recorded:
+        raise InputError(f"{path} is empty; restore the file")
     known = {field.name for field in dataclasses.fields(Config)} | set(RETIRED)
     for name in recorded:
         if name not in known:

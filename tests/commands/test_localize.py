@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import random_model, random_record, write_records
-from tfwstal import localize
+from tfwstal import command_line, localize
 from tfwstal.config import Config
 from tfwstal.errors import InputError
 from tfwstal.training import run_folder
@@ -107,6 +107,16 @@ def test_a_wrong_run_folder_is_named(records, tmp_path, name, message):
     # Without the run's flags, --data_dir is missing too, but is not the cause.
     with pytest.raises(InputError, match=f"--run_dir=.*{name} {message}"):
         localize.main(config(tmp_path / name, tmp_path))
+
+
+def test_a_run_without_its_flags_is_refused(run_dir, records, tmp_path):
+    """Its thresholds would silently be others."""
+    (run_dir / "flags.flags").write_text("\n")
+    with pytest.raises(InputError, match="flags.flags is empty; restore"):
+        command_line.parse(["localize", f"--run_dir={run_dir}"], "localize")
+    (run_dir / "flags.flags").unlink()
+    with pytest.raises(InputError, match="has no flags.flags, whose thresh"):
+        localize.main(config(run_dir, tmp_path, data_dir=str(records)))
 
 
 def test_records_with_nan_are_refused(run_dir, tmp_path):

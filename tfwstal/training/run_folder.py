@@ -136,6 +136,11 @@ def check_finished(run_dir):
                 f"--run_dir={run_dir} has no {name}: the run is not finished; "
                 "run the command that trains it again"
             )
+    if not (run_dir / FLAGS).is_file():
+        raise InputError(
+            f"--run_dir={run_dir} has no {FLAGS}, whose thresholds other "
+            "commands use; restore the file"
+        )
 
 
 def load(run_dir):
