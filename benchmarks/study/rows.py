@@ -188,6 +188,9 @@ ACTIVITYNET_READINGS = {
     "plain_block_high_eta": f"--noresidual {_HIGH_ETA}",
     "plain_block_dense": f"--noresidual {LOCALIZATION['dense']}",
     "plain_block_bias_2": "--noresidual --attention_bias=2",
+    "plain_block_rate_warmup": "--noresidual --rate_warmup_epochs=5",
+    "plain_block_rate_warmup_dense": "--noresidual --rate_warmup_epochs=5 "
+    f"{LOCALIZATION['dense']}",
     "plain_block_bias_2_dense": "--noresidual --attention_bias=2 "
     f"{LOCALIZATION['dense']}",
 }

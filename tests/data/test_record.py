@@ -78,3 +78,10 @@ def test_multi_hot():
     np.testing.assert_array_equal(hot, [1, 0, 1, 0])
     none = record_format.multi_hot(tf.constant([], tf.int64), 4)
     np.testing.assert_array_equal(none, [0, 0, 0, 0])
+
+
+def test_a_segment_without_its_class_is_refused():
+    example = tf.train.Example.FromString(record_format.encode(RECORD))
+    del example.features.feature["segment/label/index"].int64_list.value[1:]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="without a class"):
+        record_format.parse_ground_truth(example.SerializeToString())

@@ -244,15 +244,26 @@ def parse_ground_truth(serialized):
         dict of `video_id`; `segments` [N, 2] float64, in seconds;
         `label_indices` [N] int64; `duration` float64, in seconds, 0 if it is
         not annotated.
+
+    Raises:
+        tf.errors.InvalidArgumentError: if a segment lacks its class.
     """
     parsed = tf.io.parse_single_example(serialized, _GROUND_TRUTH_SPEC)
     start, end, index = (
         tf.sparse.to_dense(parsed[key])
         for key in (SEGMENT_START, SEGMENT_END, SEGMENT_INDEX)
     )
+    with tf.control_dependencies(
+        [
+            tf.debugging.assert_equal(
+                tf.shape(start), tf.shape(index), "segments without a class"
+            )
+        ]
+    ):
+        segments = tf.stack([start, end], axis=-1)
     return {
         "video_id": parsed[MEDIA_ID],
-        "segments": tf.cast(tf.stack([start, end], axis=-1), tf.float64) / 1e6,
+        "segments": tf.cast(segments, tf.float64) / 1e6,
         "label_indices": index,
         "duration": tf.cast(parsed[DURATION], tf.float64) / 1e6,
     }
