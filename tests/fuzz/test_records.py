@@ -1,5 +1,6 @@
 """Records folders: description, shards and single records."""
 
+import gc
 import json
 import shutil
 
@@ -33,6 +34,7 @@ def whole(tmp_path_factory):
 
 def check_read(root):
     """Reads everything that training and localization read."""
+    gc.collect()
     with reading(root):
         info = folder.read(root)
         assert info.classes and not any(map(name_problem, info.classes))
@@ -54,6 +56,19 @@ def check_read(root):
         if "train" in info.splits:
             cache = feature_cache.load(info, root)
             assert np.isfinite(cache.class_means).all()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_collections():
+    """Keeps the garbage collector's passes short.
+
+    Each example makes some of TensorFlow's graphs. After a thousand of them one
+    pass over all objects takes longer than an example may.
+    """
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
