@@ -31,7 +31,8 @@ OTHERS = {
     *("temp_location", "sdk_container_image"),
     # Of benchmarks.ablation and benchmarks.study.
     *("rows", "seeds", "sets", "stage", "table", "work_dir"),
-    *("torch_python", "acmnet", "no-deps", "saveonly"),
+    *("thresholds", "localize_with", "torch_python", "acmnet"),
+    *("no-deps", "saveonly"),
 }
 
 
