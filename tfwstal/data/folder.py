@@ -292,7 +292,12 @@ def _checked_shard(folder, name, num_videos, shard_bytes):
             f"shard {path} has {size} bytes instead of {shard_bytes[name]}: "
             "it is truncated or changed; copy it again or convert again"
         )
-    found = _count_records(path, size)
+    found, whole = count_records(path)
+    if not whole:
+        raise InputError(
+            f"shard {path}: record {found - 1} is damaged (its length exceeds "
+            "the file); copy it or convert again"
+        )
     if found != num_videos:
         raise InputError(
             f"shard {path} has {found} videos, but dataset_info.json states "
@@ -301,21 +306,21 @@ def _checked_shard(folder, name, num_videos, shard_bytes):
     return Shard(name, num_videos, size)
 
 
-def _count_records(path, size):
-    """Counts the records of a TFRecord file without reading their content."""
+def count_records(path):
+    """Counts the records of a TFRecord file without reading their content.
+
+    Returns:
+        the number of records, and whether the last one is whole.
+    """
     count = position = 0
+    size = path.stat().st_size
     with open(path, "rb", buffering=0) as file:
         while position < size:
             file.seek(position)
             length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
             position += _LENGTH_BYTES + length + 2 * _CHECKSUM_BYTES
             count += 1
-    if position != size:
-        raise InputError(
-            f"shard {path}: record {count - 1} is damaged (its length exceeds "
-            "the file); copy it or convert again"
-        )
-    return count
+    return count, position == size
 
 
 def _write_json(path, content):

@@ -11,6 +11,7 @@ import shutil
 import keras
 import tensorflow as tf
 
+from tfwstal.data.folder import count_records
 from tfwstal.errors import InputError
 
 _LEAST_BYTES = 2**16  # free on the disk, to write the events of an epoch
@@ -74,21 +75,10 @@ class LogSpace(keras.callbacks.Callback):
                 f"{path} is cut, so that TensorBoard shows only a part; was "
                 "the disk full? history.csv has the losses of all epochs"
                 for path in new
-                if not _is_whole(path)
+                if not count_records(path)[1]
             ][:1]
         return [
             f"the disk of {self._folder} was full after epoch "
             f"{self.full_after}, so TensorBoard's logs may be incomplete; "
             "history.csv has the losses of all epochs"
         ]
-
-
-def _is_whole(path):
-    """Whether a file of TFRecords, as TensorBoard's are, ends with a record."""
-    position, size = 0, path.stat().st_size
-    with open(path, "rb", buffering=0) as file:
-        while position < size:
-            file.seek(position)
-            # Also 8 bytes of the length itself, and two checksums of 4.
-            position += int.from_bytes(file.read(8), "little") + 16
-    return position == size
