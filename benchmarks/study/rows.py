@@ -72,6 +72,10 @@ LOCALIZATION = {
     "--inflation=0.2 --samples_per_snippet=4",
     "fine_0.35": "--threshold_on=both --nms=soft --inflation=0.35 "
     "--samples_per_snippet=4",
+    # For ActivityNet's recipe: THUMOS-14's thresholds.
+    "high_eta": "--eta=0.1:0.9:0.025",
+    "high_eta_both": "--eta=0.1:0.9:0.025 --threshold_on=both",
+    "high_eta_attention": "--eta=0.1:0.9:0.025 --threshold_on=attention",
 }
 
 READINGS = {
@@ -122,6 +126,7 @@ REPORT = {
     "chosen_100": f"{CHOSEN} --learning_rate=0.0008 --epochs=100",
     "chosen_smt_0.2": f"{CHOSEN} --lambda_smt=0.2",
     "chosen_ema": f"{CHOSEN} --ema=0.99",
+    "chosen_background_warmup": f"{CHOSEN} --background_warmup_epochs=5",
     "chosen_embedding_dropout": f"{CHOSEN} --embedding_dropout=0.5",
 } | {
     f"table{name}": f"{CHOSEN} --flagfile=configs/ablations/table{name}.flags"
@@ -151,6 +156,8 @@ COLLAPSE = {
     "chosen_fast_rate_warmup": f"{CHOSEN} --learning_rate=0.006 "
     "--rate_warmup_epochs=5",
     "chosen_fast_bias_2": f"{CHOSEN} --learning_rate=0.006 --attention_bias=2",
+    "chosen_fast_background_warmup": f"{CHOSEN} --learning_rate=0.006 "
+    "--background_warmup_epochs=5",
     "chosen_fast_wide": f"{CHOSEN} --learning_rate=0.0003 --epochs=15 "
     "--precision=mixed_bfloat16",
 }
@@ -193,6 +200,9 @@ ACTIVITYNET_READINGS = {
     f"{LOCALIZATION['dense']}",
     "plain_block_bias_2_dense": "--noresidual --attention_bias=2 "
     f"{LOCALIZATION['dense']}",
+    "warmup": "--background_warmup_epochs=5",
+    "plain_block_warmup": "--noresidual --background_warmup_epochs=5",
+    "weighted_warmup": "--activation=weighted --background_warmup_epochs=5",
 }
 
 # ACM-Net itself: flags of benchmarks.peers.acmnet. A rate that is not named is

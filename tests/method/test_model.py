@@ -46,6 +46,7 @@ OTHERS = {
     "guide_reduction": "sum",
     "guide_detach": True,
     "warmup_steps": 9,
+    "background_warmup_steps": 6,
 }
 
 
@@ -161,24 +162,38 @@ def test_outputs_terms_and_total_are_the_oracle(
     assert float(loss) == pytest.approx(np.mean(totals), rel=1e-5)
 
 
-def test_warm_up_raises_the_semantic_weight_with_the_steps():
-    model = random_model(warmup_steps=4, loss_weights=(0, 0, 0, 2.0, 0))
+@pytest.mark.parametrize(
+    ("warmup", "rising"),
+    [
+        ("warmup_steps", ("smt",)),
+        ("background_warmup_steps", ("cls_ct", "cls_bg")),
+    ],
+)
+def test_a_warm_up_raises_the_weights_of_its_terms(warmup, rising):
+    weights = dict(zip(TERMS, (1.0, 0.5, 0.25, 2.0, 0.125), strict=True))
+    model = random_model(loss_weights=tuple(weights.values()), **{warmup: 4})
     model.compile(optimizer=keras.optimizers.SGD(0.0))
     inputs, actions = random_batch(LENGTHS)
-    smt = float(
-        tf.reduce_mean(model.loss_terms(inputs, actions, model(inputs))["smt"])
-    )
+    terms = {
+        name: weights[name] * float(tf.reduce_mean(term))
+        for name, term in model.loss_terms(
+            inputs, actions, model(inputs)
+        ).items()
+    }
+    risen = sum(terms[name] for name in rising)
+    kept = sum(terms.values()) - risen
     seen = []
     for _ in range(6):
         loss = model.compute_loss(inputs, actions, model(inputs))
         seen.append(float(loss))
         model.optimizer.iterations.assign_add(1)
-    expected = [2.0 * smt * share for share in (0, 0.25, 0.5, 0.75, 1, 1)]
-    np.testing.assert_allclose(seen, expected, rtol=1e-5, atol=1e-6)
+    expected = [kept + risen * share for share in (0, 0.25, 0.5, 0.75, 1, 1)]
+    np.testing.assert_allclose(seen, expected, rtol=1e-5)
+    model.optimizer.iterations.assign(0)
     evaluated = model.compute_loss(
         inputs, actions, model(inputs), training=False
     )
-    assert float(evaluated) == pytest.approx(2.0 * smt, rel=1e-5)
+    assert float(evaluated) == pytest.approx(kept + risen, rel=1e-5)
 
 
 class StockStep(tfwstal.TwoStreamLocalizer):
@@ -280,7 +295,12 @@ def test_dictionary_is_one_trainable_weight():
 @pytest.mark.parametrize("classifier", ["shared", "own"])
 def test_with_classes_keeps_what_both_lists_have(classifier):
     own, wanted = ("run", "jump", "dive"), ("swim", "dive", "run", "throw")
-    model = random_model(classifier=classifier, kernel_size=1, warmup_steps=7)
+    model = random_model(
+        classifier=classifier,
+        kernel_size=1,
+        warmup_steps=7,
+        background_warmup_steps=5,
+    )
     tuned = model.with_classes(own, wanted)
     inputs, _ = random_batch([4, 7])
     before, after = model(inputs), tuned(inputs)
@@ -306,7 +326,9 @@ def test_with_classes_keeps_what_both_lists_have(classifier):
     assert tuned.get_config() == {
         **model.get_config(),
         "num_classes": 4,
-        "warmup_steps": 0,  # warm-up depends on the size of the training set
+        # Warm-ups depend on the size of the training set.
+        "warmup_steps": 0,
+        "background_warmup_steps": 0,
     }
 
 

@@ -50,6 +50,7 @@ class TwoStreamLocalizer(keras.Model):
         feature_dim: D.
         warmup_steps: training steps over which the weight of `smt` rises
             linearly from 0.
+        background_warmup_steps: the same for those of `cls_ct` and `cls_bg`.
         **kwargs: the fields of `options.ModelOptions`, and `name`, `dtype`
             and `trainable` as every keras.Model takes them.
 
@@ -57,7 +58,14 @@ class TwoStreamLocalizer(keras.Model):
         ValueError: for a value that an option does not allow.
     """
 
-    def __init__(self, num_classes, feature_dim, warmup_steps=0, **kwargs):
+    def __init__(
+        self,
+        num_classes,
+        feature_dim,
+        warmup_steps=0,
+        background_warmup_steps=0,
+        **kwargs,
+    ):
         given = {
             field.name: kwargs.pop(field.name)
             for field in dataclasses.fields(ModelOptions)
@@ -71,6 +79,7 @@ class TwoStreamLocalizer(keras.Model):
         self.num_classes = num_classes
         self.feature_dim = feature_dim
         self.warmup_steps = warmup_steps
+        self.background_warmup_steps = background_warmup_steps
         self.options = options
 
         # === Metrics ===
@@ -226,6 +235,7 @@ class TwoStreamLocalizer(keras.Model):
             "num_classes": len(wanted),
             # Counted in steps of the old training set.
             "warmup_steps": 0,
+            "background_warmup_steps": 0,
         }
         model = type(self).from_config(config)
         kept = [name for name in wanted if name in own]
@@ -289,9 +299,9 @@ class TwoStreamLocalizer(keras.Model):
     ):
         """L_all, Eq. 8: the mean over the batch of the weighted terms.
 
-        Updates the metrics. In training, the weight of `smt` warms up. With
-        several replicas, each returns its part of the mean; the parts sum up
-        to it.
+        Updates the metrics. In training, weights rise over the first steps,
+        see the class. With several replicas, each returns its part of the
+        mean; the parts sum up to it.
 
         Raises:
             ValueError: for sample weights, which the paper does not have.
@@ -303,17 +313,27 @@ class TwoStreamLocalizer(keras.Model):
             name: replicas.replica_mean(values, num_videos)
             for name, values in self.loss_terms(x, y, y_pred).items()
         }
-        weights = self.loss_weights
-        if training and self.warmup_steps:
-            step = tf.cast(
-                tf.convert_to_tensor(self.optimizer.iterations), tf.float32
-            )
-            weights["smt"] *= tf.minimum(step / self.warmup_steps, 1.0)
+        weights = self._risen_weights() if training else self.loss_weights
         loss = tf.add_n([weights[name] * terms[name] for name in TERMS])
         means = replicas.summed([loss, *terms.values()])
         for name, value in zip(("loss", *terms), means, strict=True):
             self._trackers[name].update_state(value, sample_weight=num_videos)
         return loss
+
+    def _risen_weights(self):
+        """`loss_weights` at the optimizer's step; those that rise, tensors."""
+        weights = self.loss_weights
+        for name, steps in (
+            ("smt", self.warmup_steps),
+            ("cls_ct", self.background_warmup_steps),
+            ("cls_bg", self.background_warmup_steps),
+        ):
+            if steps:
+                step = tf.cast(
+                    tf.convert_to_tensor(self.optimizer.iterations), tf.float32
+                )
+                weights[name] *= tf.minimum(step / steps, 1.0)
+        return weights
 
     def compile(
         self,
@@ -391,6 +411,7 @@ class TwoStreamLocalizer(keras.Model):
             "num_classes": self.num_classes,
             "feature_dim": self.feature_dim,
             "warmup_steps": self.warmup_steps,
+            "background_warmup_steps": self.background_warmup_steps,
             **dataclasses.asdict(self.options),
         }
 

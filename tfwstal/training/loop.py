@@ -121,6 +121,7 @@ def compiled_model(training, means):
             training.model_options,
             options.precision,
             round(options.warmup_epochs * steps),
+            round(options.background_warmup_epochs * steps),
         )
         if options.centroids == "class_mean":
             model.centroids.assign(means)
@@ -141,7 +142,13 @@ def compiled_model(training, means):
     return model
 
 
-def build_model(info, options, precision="float32", warmup_steps=0):
+def build_model(
+    info,
+    options,
+    precision="float32",
+    warmup_steps=0,
+    background_warmup_steps=0,
+):
     """The untrained, uncompiled model for a set of records.
 
     Args:
@@ -149,6 +156,7 @@ def build_model(info, options, precision="float32", warmup_steps=0):
         options: ModelOptions.
         precision: Keras's name of the dtype policy.
         warmup_steps: training steps over which the weight of L_smt rises.
+        background_warmup_steps: the same for those of L_ct and L_bg.
 
     Raises:
         InputError: if this version of Keras cannot train with the policy.
@@ -163,6 +171,7 @@ def build_model(info, options, precision="float32", warmup_steps=0):
         num_classes=len(info.classes),
         feature_dim=info.feature_dim,
         warmup_steps=warmup_steps,
+        background_warmup_steps=background_warmup_steps,
         dtype=precision,
         **dataclasses.asdict(options),
     )

@@ -58,6 +58,14 @@ class TrainingOptions(Options):
         low=0.0,
         high=1e6,
     )
+    background_warmup_epochs: float = option(
+        0.0,
+        "Epochs over which lambda_ct and lambda_bg rise from 0 to their "
+        "values. With many classes the background is otherwise learned long "
+        "before them, and the foreground attention dies.",
+        low=0.0,
+        high=1e6,
+    )
     seed: int = option(
         0,
         "Seed of weights, order, sampling and dropout; of the synthetic set; "
