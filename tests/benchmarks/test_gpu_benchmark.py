@@ -50,7 +50,7 @@ def test_shares_of_the_rate_by_hand():
     assert matrices["to_matrix_rate"] == 1
 
 
-def test_the_dump_states_the_precision_of_each_product(tmp_path):
+def test_the_hlo_states_the_precision_of_each_product():
     """In float32 every product requests the highest precision."""
     arguments = gpu._arguments([*TINY, "--precisions", "float32"])
     step, data = gpu_tensorflow._training_step(arguments, "float32", xla=True)

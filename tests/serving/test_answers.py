@@ -185,8 +185,8 @@ BAD = {
         with_value("num_detections", [True, True]),
         "holds bool, not integers",
     ),
-    "a list": ([SEGMENTS], "outputs: "),
-    "text": ("segments", "outputs: "),
+    "a list": ([SEGMENTS], "outputs: not the expected structure"),
+    "text": ("segments", "outputs: not the expected structure"),
 }
 
 

@@ -55,10 +55,10 @@ def test_a_run_is_near_that_in_float32(records, tmp_path):
                     float(value), rel=18 * STEP[precision], abs=STEP[precision]
                 ), name
         assert rows != exact  # something was rounded
-        all_that_reads_the_run_computes_in_float32(run_dir, config)
+        check_that_readers_compute_in_float32(run_dir, config)
 
 
-def all_that_reads_the_run_computes_in_float32(run_dir, config):
+def check_that_readers_compute_in_float32(run_dir, config):
     model, _ = run_folder.load(run_dir)
     for layer in (model, model.residual_block.conv, model.classifier):
         assert layer.compute_dtype == "float32"

@@ -192,11 +192,14 @@ class Target:
         except InputError:
             raise
         except _WRONG_FORM as error:
+            reason = "not the expected structure"
+            # Messages of other errors speak of Python.
+            if isinstance(error, ValueError):
+                reason = _one_line(error) or reason
             raise ServerError(
                 "INTERNAL",
                 f"--server={self.server}: {self} sent a malformed answer "
-                f"({part}: {_one_line(error) or type(error).__name__}); serve "
-                "what tfwstal.export wrote",
+                f"({part}: {reason}); serve what tfwstal.export wrote",
             ) from None
 
 
