@@ -27,8 +27,8 @@ MAX_CLASS_SHARE = 0.95
 MIN_DETECTED_SHARE = 0.5
 
 _CALMER = (
-    "try a lower --learning_rate (it was {rate:g}), a longer "
-    "--rate_warmup_epochs, or --clip_norm"
+    "try a lower --learning_rate (it was {rate:g}), or a longer "
+    "--rate_warmup_epochs"
 )
 
 
@@ -62,7 +62,7 @@ def signs(foreground, class_logits, classes, learning_rate):
             f"{foreground.mean():.2g} and its 99th percentile "
             f"{np.percentile(foreground, 99):.2g} {seen}, where a trained one "
             f"exceeds {LOW_ATTENTION} in at least {MIN_SHARE:.0%}; {calmer}; "
-            "or an --attention_bias above 0"
+            "with many classes, a longer --background_warmup_epochs first"
         )
     if (foreground <= HIGH_ATTENTION).mean() < MIN_SHARE:
         found.append(
