@@ -7,8 +7,9 @@
 Runs the code of https://github.com/ispc-lab/ACM-Net, from the checkout
 --acmnet, on a folder in its raw layout, as synthesize writes it. It runs in
 --torch_python, an interpreter with PyTorch, NumPy, SciPy and tqdm. Settings
-without a flag are ACM-Net's for THUMOS-14. These patches at run time are
-printed and recorded:
+without a flag are ACM-Net's for THUMOS-14, or with --dataset=ActivityNet for
+ActivityNet-1.3, where also its network, loss and localization are others. These
+patches at run time are printed and recorded:
 
 - np.int and np.float, gone since NumPy 1.24, are int and float
 - wandb, pandas, joblib and scikit-learn, which the run does not need, are
@@ -32,10 +33,11 @@ localization:
   package with the flags of --localize_with.
 
 `evaluate` scores both by ActivityNet's rules; the average is over the tIoU
-thresholds 0.1, 0.2, ... 0.7. OUTPUT_DIR/result.json holds both and is small;
-`acmnet_torch.py` lists the other files. A second start with the same flags does
-not train again, but adds new --localize_with to the result. An interrupted run
-starts again from its first epoch.
+thresholds 0.1, 0.2, ... 0.7, or for ActivityNet over 0.5, 0.55, ... 0.95.
+OUTPUT_DIR/result.json holds both and is small; `acmnet_torch.py` lists the
+other files. A second start with the same flags does not train again, but adds
+new --localize_with to the result. An interrupted run starts again from its
+first epoch.
 """
 
 import argparse
@@ -52,7 +54,7 @@ import sys
 import numpy as np
 from absl import flags
 
-from benchmarks.peers import acmnet_outputs
+from benchmarks.peers import acmnet_outputs, acmnet_torch
 from benchmarks.peers.acmnet_scores import (
     format_result,
     keep_epochs,
@@ -91,7 +93,9 @@ def main(argv):
             "commit": _commit(arguments.acmnet),
             **_read_json(folder / "trained.json"),
         }
-        result["own"] = score_epochs(folder, arguments.raw, result["history"])
+        result["own"] = score_epochs(
+            folder, arguments.raw, result["history"], arguments.dataset
+        )
         result["ours"] = {}
         _write(folder, result)
         keep_epochs(folder, result["own"])
@@ -122,7 +126,8 @@ def localize(arguments, folder, name, config):
     )
     # As in the file, so that a second start finds them equal.
     as_json = json.loads(json.dumps(dataclasses.asdict(settings)))
-    return {"settings": as_json, **score(detections, arguments.raw)}
+    scores = score(detections, arguments.raw, arguments.dataset)
+    return {"settings": as_json, **scores}
 
 
 def train(arguments, folder, study):
@@ -194,9 +199,10 @@ def child_settings(arguments, folder):
         InputError: if the checkout or the data is not usable.
     """
     checkout = pathlib.Path(arguments.acmnet).resolve()
-    if not (checkout / "main_thu.py").is_file():
+    program = acmnet_torch.PROGRAMS[arguments.dataset]
+    if not (checkout / program).is_file():
         raise InputError(
-            f"--acmnet={arguments.acmnet} has no main_thu.py; clone "
+            f"--acmnet={arguments.acmnet} has no {program}; clone "
             "https://github.com/ispc-lab/ACM-Net and name its folder"
         )
     raw = pathlib.Path(arguments.raw).resolve()
@@ -212,6 +218,7 @@ def child_settings(arguments, folder):
     given |= dict(_number(text) for text in arguments.set or ())
     return {
         "checkout": str(checkout),
+        "dataset": arguments.dataset,
         "output_dir": str(folder),
         "threads": arguments.threads,
         "seed": arguments.seed,
@@ -231,8 +238,11 @@ def deciding_flags(arguments):
     """The flags that affect a result, and the digest of the data."""
     names = (*_OWN_NAMES, "set", "seed", "test_every")
     found = {name: getattr(arguments, name) for name in names}
-    if arguments.bfloat16:  # absent in older results
+    # Absent in older results.
+    if arguments.bfloat16:
         found["bfloat16"] = True
+    if arguments.dataset != "THUMOS":
+        found["dataset"] = arguments.dataset
     return found | {"data": data_digest(arguments.raw)}
 
 
@@ -328,9 +338,15 @@ def _arguments(argv):
     add("--torch_python", required=True, help="interpreter with PyTorch")
     add("--raw", required=True, help="data in ACM-Net's raw layout")
     add("--output_dir", required=True, help="folder to write")
+    add(
+        "--dataset",
+        choices=list(acmnet_torch.PROGRAMS),
+        default="THUMOS",
+        help="which of its programs, with its settings",
+    )
     add("--learning_rate", type=float, help="default: its own, 1e-4")
     add("--epochs", type=int, help="default: its own, 1000")
-    add("--num_snippets", type=int, help="T; default: its own, 750")
+    add("--num_snippets", type=int, help="T; default: its own, 750 or 75")
     add("--batch_size", type=int, help="default: its own, 16")
     add("--fps", type=float, help="default: its own, 25")
     add("--frames_per_snippet", type=int, help="default: its own, 16")
@@ -364,6 +380,12 @@ def _arguments(argv):
             raise InputError(f"--{name}={value} must be at least 1")
     if arguments.test_every < 1:
         raise InputError("--test_every must be at least 1")
+    epochs = arguments.epochs
+    if arguments.dataset == "ActivityNet" and (epochs or 1000) % 2 == 0:
+        raise InputError(
+            f"--epochs={epochs or 1000} must be odd: main_act.py tests after "
+            "epochs 1, 3, 5, ... only"
+        )
     return arguments
 
 

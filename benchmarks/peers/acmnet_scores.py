@@ -5,11 +5,14 @@ import pathlib
 from tfwstal import command_line, evaluate
 from tfwstal.evaluation import tables
 
-_THRESHOLDS = "0.1:0.7:0.1"
-_AVERAGE = "0.1:0.7"
+# ACM-Net's name of a set -> tIoU thresholds and the name of their average.
+_THRESHOLDS = {
+    "THUMOS": ("0.1:0.7:0.1", "0.1:0.7"),
+    "ActivityNet": ("0.5:0.95:0.05", "0.5:0.95"),
+}
 
 
-def score_epochs(folder, raw, history):
+def score_epochs(folder, raw, history, dataset="THUMOS"):
     """Scores the tested epochs.
 
     Returns:
@@ -17,7 +20,7 @@ def score_epochs(folder, raw, history):
         and of "averages", epoch -> average mAP.
     """
     scores = {
-        entry["epoch"]: score(_detections(folder, entry["epoch"]), raw)
+        entry["epoch"]: score(_detections(folder, entry["epoch"]), raw, dataset)
         for entry in history
         if entry["tested"]
     }
@@ -50,19 +53,25 @@ def best_epoch(scores):
     return max(scores, key=lambda epoch: (scores[epoch]["average_mAP"], -epoch))
 
 
-def score(detections, raw):
+def score(detections, raw, dataset="THUMOS"):
     """Scores a detections file against the test subset of a raw folder.
+
+    Args:
+        detections: path of the file.
+        raw: the folder.
+        dataset: ACM-Net's name of the set whose tIoU thresholds are used.
 
     Returns:
         dict of "tiou_thresholds", "mAP" at each, from 0 to 1, "average_mAP"
         and "num_detections".
     """
+    thresholds, average = _THRESHOLDS[dataset]
     config = command_line.parse(
         [
             "acmnet",
             f"--ground_truth={pathlib.Path(raw) / 'gt.json'}",
             f"--detections={detections}",
-            f"--tiou_thresholds={_THRESHOLDS}",
+            f"--tiou_thresholds={thresholds}",
             "--bad_segments=keep",
         ],
         "evaluate",
@@ -72,7 +81,7 @@ def score(detections, raw):
     return {
         "tiou_thresholds": report["tiou_thresholds"],
         "mAP": report["mAP"],
-        "average_mAP": report["average_mAP"][_AVERAGE],
+        "average_mAP": report["average_mAP"][average],
         "num_detections": facts["num_detections"],
     }
 

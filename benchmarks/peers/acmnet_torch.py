@@ -2,8 +2,8 @@
 with PyTorch.
 
 The first argument is the result of `acmnet.child_settings` as JSON. ACM-Net's
-`main_thu.main` runs unchanged except for the PATCHES. Its output goes to
-OUTPUT_DIR/log.txt, and a line per epoch to standard output.
+`main`, of the program for the set, runs unchanged except for the PATCHES. Its
+output goes to OUTPUT_DIR/log.txt, and a line per epoch to standard output.
 
     OUTPUT_DIR/
       log.txt             output of ACM-Net
@@ -25,6 +25,8 @@ import threading
 import time
 import types
 
+# ACM-Net's name of a set -> its program.
+PROGRAMS = {"THUMOS": "main_thu.py", "ActivityNet": "main_act.py"}
 # Name -> description; the docstring of acmnet.py lists the same.
 PATCHES = {
     "NumPy": "np.int and np.float, gone since NumPy 1.24, are int and float",
@@ -44,7 +46,6 @@ _BFLOAT16 = (
     "(torch.autocast), which is three times as fast on some processors"
 )
 _SOURCES = (
-    "main_thu.py",
     "config/model_config.py",
     "dataset/dataset_class.py",
     "model/ACMNet.py",
@@ -64,7 +65,7 @@ def main():
     torch.set_num_threads(settings["threads"])
     with open(output_dir / "log.txt", "w", encoding="utf-8") as log:
         with contextlib.redirect_stdout(log):
-            own = load(checkout, output_dir)
+            own = load(checkout, PROGRAMS[settings["dataset"]], output_dir)
             if settings["bfloat16"]:
                 multiply_in_bfloat16()
             arguments = own_arguments(own, settings)
@@ -87,7 +88,7 @@ def main():
             *PATCHES.values(),
             *([_BFLOAT16] if settings["bfloat16"] else []),
         ],
-        "code_sha256": code_digest(checkout),
+        "code_sha256": code_digest(checkout, PROGRAMS[settings["dataset"]]),
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
@@ -101,11 +102,12 @@ def main():
     os.replace(temporary, output_dir / "trained.json")
 
 
-def load(checkout, output_dir):
-    """ACM-Net's main_thu as a module, patched for today's NumPy.
+def load(checkout, program, output_dir):
+    """A program of ACM-Net as a module, patched for today's NumPy.
 
     Args:
         checkout: folder of ACM-Net.
+        program: a value of PROGRAMS.
         output_dir: folder to which it writes instead of its own.
     """
     import numpy as np
@@ -123,9 +125,9 @@ def load(checkout, output_dir):
         sys.modules[name] = types.ModuleType(name)
         vars(sys.modules[name]).update(dict.fromkeys(members))
     sys.path.insert(0, str(checkout))
-    path = checkout / "main_thu.py"
-    own = types.ModuleType("main_thu")
-    own.__file__ = str(output_dir / "main_thu.py")
+    path = checkout / program
+    own = types.ModuleType(path.stem)
+    own.__file__ = str(output_dir / program)
     source = path.read_text(encoding="utf-8")
     exec(compile(source, str(path), "exec"), vars(own))
     for name in stubs:  # so that other modules do not find them
@@ -149,9 +151,9 @@ def multiply_in_bfloat16():
 
 
 def own_arguments(own, settings):
-    """ACM-Net's own arguments for THUMOS-14, changed by `settings`."""
-    sys.argv = ["main_thu.py"]
-    arguments = own.build_args(dataset="THUMOS")
+    """ACM-Net's own arguments for its set, changed by `settings`."""
+    sys.argv = [PROGRAMS[settings["dataset"]]]
+    arguments = own.build_args(dataset=settings["dataset"])
     arguments.without_wandb = True
     arguments.num_workers = 0
     arguments.class_name_lst = settings["classes"]
@@ -173,7 +175,7 @@ def own_settings(arguments):
 
 
 class Record:
-    """Replaces main_thu's `test` and keeps its results.
+    """Replaces the program's `test` and keeps its results.
 
     Attributes:
         history: a dict per epoch: "epoch" from 1, "tested", "train_loss",
@@ -226,7 +228,8 @@ class Record:
         entry["tested"] = True
         self.latest = self._epochs / f"{epoch:04d}.json"
         shutil.copyfile(
-            pathlib.Path(arguments.save_dir) / "THUMOS_lateset_result.json",
+            pathlib.Path(arguments.save_dir)
+            / f"{self._settings['dataset']}_lateset_result.json",
             self.latest,
         )
         self._names = list(dataloader.dataset.data_list)
@@ -273,10 +276,10 @@ class Unscored:
         return float("nan")
 
 
-def code_digest(checkout):
+def code_digest(checkout, program):
     """SHA-256 of the files that run."""
     digest = hashlib.sha256()
-    for name in _SOURCES:
+    for name in (program, *_SOURCES):
         digest.update((checkout / name).read_bytes())
     return digest.hexdigest()
 

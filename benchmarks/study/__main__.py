@@ -108,7 +108,6 @@ def run_peer(arguments, a_set, row, seed):
     """Runs ACM-Net itself with a seed on a set; its runs are kept by name."""
     work_dir = pathlib.Path(arguments.work_dir)
     sets.draw(work_dir, a_set)
-    wide = a_set.endswith("-wide")
     result = acmnet.main(
         [
             f"--acmnet={arguments.acmnet}",
@@ -116,7 +115,7 @@ def run_peer(arguments, a_set, row, seed):
             f"--raw={work_dir / 'raw' / a_set}",
             f"--output_dir={work_dir / 'peer' / a_set / f'{row}-seed{seed}'}",
             f"--seed={seed}",
-            *(study_rows.PEER_WIDE if wide else study_rows.PEER_BASE),
+            *sets.peer_flags(a_set),
             *study_rows.PEER[row].split(),
             *(f"--localize_with={each}" for each in arguments.localize_with),
         ]

@@ -246,6 +246,13 @@ PEER_WIDE = (
     "--bfloat16",
 )
 PEER_BASE = ("--epochs=100", "--num_snippets=400", "--test_every=20")
+# Its settings for ActivityNet, but the recipe's batch size instead of 64.
+PEER_ACTIVITYNET = (
+    "--dataset=ActivityNet",
+    "--epochs=21",
+    "--batch_size=32",
+    "--test_every=5",
+)
 
 STAGES = {
     "readings": READINGS,

@@ -19,6 +19,15 @@ def base_flags(a_set):
     return study_rows.NARROW
 
 
+def peer_flags(a_set):
+    """The flags of ACM-Net's rows of a set."""
+    if a_set.startswith("activitynet-"):
+        return study_rows.PEER_ACTIVITYNET
+    if a_set.endswith("-wide"):
+        return study_rows.PEER_WIDE
+    return study_rows.PEER_BASE
+
+
 def draw(work_dir, a_set):
     """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it exists.
 

@@ -188,6 +188,14 @@ def test_errors_are_one_line(folder):
         (arguments_in(folder), "has no main_thu.py; clone"),
         (arguments_in(folder, "--raw=elsewhere"), "raw layout"),
         (arguments_in(folder, "--epochs=0"), "--epochs=0 must be at least 1"),
+        (
+            arguments_in(folder, "--dataset=ActivityNet", "--epochs=20"),
+            "--epochs=20 must be odd",
+        ),
+        (
+            arguments_in(folder, "--dataset=ActivityNet", "--epochs=21"),
+            "has no main_act.py; clone",
+        ),
     ):
         with pytest.raises(InputError, match=message):
             acmnet.main(arguments)
@@ -313,3 +321,19 @@ def test_acmnet_runs_with_its_own_semantics(peer, small_set, tmp_path):
     assert every["own"]["last"] == result["own"]["last"]
     assert every["ours"] == result["ours"]
     assert {path.name for path in os.scandir(peer[0])} == before
+
+
+def test_acmnet_for_activitynet(peer, small_set, tmp_path):
+    result = run_peer(
+        peer,
+        small_set,
+        tmp_path / "out",
+        "--dataset=ActivityNet",
+        "--test_every=1",
+    )
+    # It tests after every other epoch, the first one included.
+    assert [e["tested"] for e in result["history"]] == [True, False, True]
+    assert result["settings"]["weight_decay"] == 0.001
+    last = result["own"]["last"]
+    assert last["tiou_thresholds"] == pytest.approx(np.arange(50, 100, 5) / 100)
+    assert last["average_mAP"] == pytest.approx(np.mean(last["mAP"]))
