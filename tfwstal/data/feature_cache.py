@@ -136,8 +136,12 @@ def load(info, data_dir, dtype="float32", videos=None, device=None, visit=None):
                 length = int(video["num_snippets"]) if kept else 0
                 if kept:
                     means.add(name, labels, video["features"].numpy())
-                    features[used : used + length].assign(
-                        tf.cast(video["features"], dtype)
+                    # An assigned slice would copy the whole variable.
+                    features.scatter_update(
+                        tf.IndexedSlices(
+                            tf.cast(video["features"], dtype),
+                            tf.range(used, used + length),
+                        )
                     )
                     if visit:
                         visit(video)
