@@ -32,17 +32,24 @@ def draw(work_dir, a_set):
     """Draws a set FAMILY-SEED or FAMILY-SEED-wide, unless it exists.
 
     activitynet-SEED follows the annotations of a quarter of ActivityNet's
-    videos in WORK_DIR/activitynet.json (its own file, or one in its format).
+    videos in WORK_DIR/activitynet.json (its own file, or one in its format),
+    thumos14_FAMILY-SEED those of THUMOS-14 in WORK_DIR/thumos14.json (ACM-Net's
+    gt.json).
     """
     family, seed, *wide = a_set.split("-")
     raw, records = work_dir / "raw" / a_set, work_dir / "records" / a_set
     width = _WIDTHS["".join(wide)]
-    timeline = []
+    annotations = None
     if family == "activitynet":
         family = "plain"
-        part = work_dir / "activitynet_part.json"
-        write_part(work_dir / "activitynet.json", part)
-        timeline = [f"--annotations={part}", "--bad_segments=keep"]
+        annotations = work_dir / "activitynet_part.json"
+        write_part(work_dir / "activitynet.json", annotations)
+    elif family.startswith("thumos14_"):
+        family = family.removeprefix("thumos14_")
+        annotations = work_dir / "thumos14.json"
+    timeline = []
+    if annotations:
+        timeline = [f"--annotations={annotations}", "--bad_segments=keep"]
     for folder, module, flags in (
         (
             raw,
