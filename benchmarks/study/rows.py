@@ -86,6 +86,21 @@ LOCALIZATION = {
     "more_eta": "--eta=0.005:0.1:0.005",
     "more_eta_soft_samples": "--eta=0.005:0.1:0.005 --nms=soft "
     "--samples_per_snippet=4",
+    # One change each of soft_samples, most towards ACM-Net's own localization.
+    "hard_0.9": "--nms_tiou=0.9 --samples_per_snippet=4",
+    "soft_wide": "--nms=soft --nms_sigma=1 --samples_per_snippet=4",
+    "soft_20_samples": "--nms=soft --samples_per_snippet=20",
+    "soft_inflation_0.1": "--nms=soft --samples_per_snippet=4 --inflation=0.1",
+    "soft_inflation_0.35": "--nms=soft --samples_per_snippet=4 "
+    "--inflation=0.35",
+    "soft_on_attention": "--nms=soft --samples_per_snippet=4 "
+    "--score_on=attention",
+    "soft_both": "--nms=soft --samples_per_snippet=4 --threshold_on=both",
+    "soft_beta_0": "--nms=soft --samples_per_snippet=4 --beta=0",
+    "soft_beta_1": "--nms=soft --samples_per_snippet=4 --beta=1",
+    "soft_low_eta": "--nms=soft --samples_per_snippet=4 "
+    "--eta=0.001,0.002,0.005,0.01,0.015,0.02,0.025",
+    "soft_alpha_0.05": "--nms=soft --samples_per_snippet=4 --alpha=0.05",
 }
 
 READINGS = {
