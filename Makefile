@@ -3,7 +3,7 @@
 #   make demo   the whole pipeline on a synthetic set
 # a third, which starts from films instead of features:
 #   make demo-film   films, I3D with random weights, training, segments
-# a fourth, the engine past one machine on a small cluster of processes:
+# a fourth, the engine for several machines on a small cluster of processes:
 #   make test-cluster   2,000 videos on Dask, with a worker that is killed
 # one for Python 3.10 or 3.11, the lane of tensorflow-addons:
 #   make test-addons   the core tests with TensorFlow 2.15
@@ -115,8 +115,8 @@ demo-film: $(VENV)/installed
 	    --html=demo-film/report.html
 	@echo
 	@echo "Open demo-film/report.html in a browser: it plays the segments."
-	@echo "I3D had random weights: this proves the way from films to"
-	@echo "segments, and nothing of how good they are with published ones."
+	@echo "I3D had random weights: this shows that the pipeline works, not"
+	@echo "how good the segments are with published weights."
 	@echo "docs/extraction.md says where those are."
 
 $(VENV)/installed: setup.py

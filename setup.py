@@ -12,7 +12,7 @@ VERSION = re.search(
 
 # Films and optical flow; 17.1 is the last PyAV for Python 3.10.
 EXTRACT = ["av>=17.1", "opencv-contrib-python-headless>=5.0"]
-# The engine past one machine, with the runner that its tests have: Dask.
+# The engine for several machines, with the runner that its tests use: Dask.
 BEAM = ["apache-beam[dask]>=2.77"]
 # What the tests of the core need; those of the lane of tensorflow-addons have
 # no more.

@@ -38,6 +38,7 @@ RETIRED = {
 _MORE_COMMANDS = {
     "seed": ("synthesize", "evaluate"),
     "tiou_thresholds": ("train", "tune"),
+    "videos": ("extract", "localize"),
 }
 
 
@@ -252,7 +253,7 @@ class Config(
         0,
         ("convert",),
         "Shards of each split; 0: one per 64 MiB of features. A shard is the "
-        "unit of work of a process.",
+        "unit of work of a thread or of a Beam worker.",
         low=0,
         high=100_000,
     )
@@ -531,7 +532,7 @@ class Config(
             raise InputError(
                 f"--strategy={self.strategy} and --steps_per_execution="
                 f"{self.steps_per_execution} exclude each other: workers "
-                "must agree behind every step; drop one"
+                "must agree after every step; drop one"
             )
         if self.branches == "attention" and (
             self.lambda_smt or self.lambda_gui

@@ -1,3 +1,4 @@
+import ast
 import dataclasses
 import os
 import re
@@ -128,6 +129,26 @@ def test_every_flag_is_explained_and_used_by_a_command():
     for field in dataclasses.fields(Config):
         assert field.metadata["help"].endswith("."), field.name
         assert commands_of(field), field.name
+
+
+def test_help_has_every_flag_that_a_command_names_or_reads():
+    commands = {
+        field.name: commands_of(field) for field in dataclasses.fields(Config)
+    }
+    paths = [
+        path
+        for folder in ("tfwstal", "tfrecords_tools")
+        for path in (ROOT / folder).glob("*.py")
+        if any(path.stem in users for users in commands.values())
+    ]
+    assert len(paths) == 11
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        docs = ast.get_docstring(ast.parse(text))
+        names = re.findall(r"--(\w+)", docs)
+        names += re.findall(r"config\.(\w+)", text)
+        for name in commands.keys() & set(names):
+            assert path.stem in commands[name], (path.name, name)
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_a_wrong_file_is_named_with_its_format(written, content, message):
 
 def test_an_error_names_the_format_and_where_it_is_from(written):
     path = written(text(" "))
-    with pytest.raises(InputError, match=r"=csv \(as told\).*: json, thumos"):
+    with pytest.raises(InputError, match=r"=csv \(as given\).*: json, thumos"):
         formats.read_detections(path, "csv", CLASSES)
     with pytest.raises(InputError, match=r"--format=json \(found by content"):
         formats.read_detections(written(b"{"))
@@ -397,7 +397,7 @@ def test_a_matlab_matrix_numbers_the_videos(written):
     "variables, message",
     [
         ({"found": np.ones((2, 14))}, r"the shape \(2, 14\); five columns"),
-        ({"found": np.full((1, 5), 0.5)}, "0.5 is no number of a video"),
+        ({"found": np.full((1, 5), 0.5)}, "0.5 is not a video number"),
         ({"t1": [1.0], "t2": [2.0]}, "no column video, label, score"),
     ],
 )

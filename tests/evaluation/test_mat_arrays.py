@@ -121,7 +121,7 @@ def packed(data):
     [
         (DOUBLE[:-1], "the end is missing"),
         (DOUBLE[:5], "the end is missing"),
-        (element(9, bytes(8)), "type 9 is no variable"),
+        (element(9, bytes(8)), "type 9 is not a variable"),
         (matrix(6, (1, 2), element(9, bytes(8))), "cannot reshape"),
         (matrix(6, (-1, 1), element(9, bytes(8))), "a shape of .-1, 1."),
         (matrix(6, (1,), element(9, bytes(8))), "a shape of .1,."),
@@ -156,7 +156,7 @@ def packed(data):
         ),
         (nested(9), "nested over 8 times"),
         (packed(bytes(10_000_000)), "unpacks to over 50 times"),
-        (packed(packed(DOUBLE)), "type 15 is no variable"),
+        (packed(packed(DOUBLE)), "type 15 is not a variable"),
         (packed(DOUBLE)[:-9], "the end is missing"),
     ],
 )

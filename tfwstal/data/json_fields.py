@@ -102,7 +102,7 @@ def number(value, name):
     if not math.isfinite(result):
         raise Malformed(f"{name!r} holds {quoted(value)}, not a finite number")
     if abs(result) > _MOST:
-        raise Malformed(f"{name!r} holds {quoted(value)}, beyond all reason")
+        raise Malformed(f"{name!r} holds {quoted(value)}, out of range")
     return result
 
 

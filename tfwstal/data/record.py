@@ -218,7 +218,7 @@ def _fitting(parsed, seconds, feature_dim):
             ),
             (
                 (seconds >= 1e-9) & (seconds <= 1e9),
-                [f"{FPS} and {FRAMES_PER_SNIPPET} must be above 0 and sane"],
+                [f"{FPS} and {FRAMES_PER_SNIPPET} must be positive, in range"],
             ),
         )
     ]

@@ -40,7 +40,8 @@ class EvaluationOptions(Options):
         "Videos of --subset that count: all; thumos14_210, without videos "
         "270, 1292 and 1496 of the test set; thumos14_212, without 1292; or a "
         "file with one id per line. Detections in other videos of the subset "
-        "are ignored.",
+        "are ignored. Extract and localize: the films, a folder or a .txt "
+        "with one path per line.",
     )
     ambiguous: str = option(
         "",

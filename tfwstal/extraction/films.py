@@ -193,8 +193,8 @@ def video_stream(path, container):
             continue
         if stream.codec_context is None:
             raise InputError(
-                f"{path}: FFmpeg has no decoder for its video; write it anew "
-                "with a program that has (ffmpeg -i FILM NEW.mp4)"
+                f"{path}: FFmpeg has no decoder for its video; re-encode it "
+                "with a program that has one (ffmpeg -i FILM NEW.mp4)"
             )
         return stream
     kinds = sorted({stream.type for stream in container.streams})

@@ -15,10 +15,10 @@ class ExtractionOptions(Options):
 
     flow: str = option(
         "tvl1",
-        "Optical flow: TV-L1, on which the published network was trained and "
-        "which is slow (tvl1); DIS, fast and not the same (dis); the pictures "
-        "flow_x_00001.jpg and flow_y_00001.jpg of folders (images); or none. "
-        "Without --flow_checkpoint there is none.",
+        "Optical flow: tvl1 is what the published network was trained on, "
+        "but slow; dis is fast, but gives different features; images reads "
+        "flow_x_00001.jpg and flow_y_00001.jpg from folders; none uses RGB "
+        "alone, as does a missing --flow_checkpoint.",
         choices=("tvl1", "dis", "images", "none"),
     )
     shorter_side: int = option(

@@ -46,7 +46,7 @@ def at_frame_rate(frames, fps):
         if next_start - start > _LONGEST_GAP_SECONDS:
             raise InputError(
                 f"its frame times jump from {start:.1f} s to {next_start:.1f} "
-                "s; write it anew (ffmpeg -i FILM NEW.mp4)"
+                "s; re-encode it (ffmpeg -i FILM NEW.mp4)"
             )
         middle = (start + next_start) / 2 + _TIE_SECONDS
         while (number + len(chosen)) / fps <= middle:

@@ -96,8 +96,8 @@ class _Film:
             self._container.seek(ticks, stream=self._stream)
         except films.import_av().error.FFmpegError as error:
             raise InputError(
-                f"{self._path}: no seeking in it ({error.strerror}); write it "
-                "anew (ffmpeg -i FILM NEW.mp4)"
+                f"{self._path}: no seeking in it ({error.strerror}); "
+                "re-encode it (ffmpeg -i FILM NEW.mp4)"
             ) from None
 
     def _frames(self):

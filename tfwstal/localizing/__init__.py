@@ -1,1 +1,1 @@
-"""Detections of a trained run, for whatever a user has: records or videos."""
+"""Detections of a trained run, for records or single videos."""

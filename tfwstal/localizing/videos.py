@@ -1,4 +1,4 @@
-"""Detections of videos that are no records: features or films."""
+"""Detections of videos outside a set of records: features or films."""
 
 import pathlib
 

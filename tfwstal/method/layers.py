@@ -1,4 +1,4 @@
-"""What has weights or needs a mask: the parts that the model is made of.
+"""The layers of the model, and operations that need a mask.
 
 Shapes: `B` videos, `T` snippets, `D` features, `C` actions. The axis of 3 is
 foreground, context, background; class 0 is the background. `valid` [B, T] bool

@@ -185,9 +185,9 @@ def suppress(row, start, end, scores, settings):
         settings: LocalizationSettings.
 
     Returns:
-        indices [N] int32 of the chosen ones and their scores [N], best first;
-        soft-NMS lowers scores, and takes those below zero, which it would
-        raise, as zero.
+        indices [N] int32 of the kept segments and their scores [N], best
+        first. Soft-NMS lowers scores. It takes negative ones as zero, since
+        it would raise them.
     """
     height = 2.0 * tf.cast(row, tf.float32)
     boxes = tf.stack([height, start, height + 1.0, end], axis=-1)

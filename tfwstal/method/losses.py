@@ -18,7 +18,7 @@ def video_targets(actions, kind="multi_hot"):
     Args:
         actions: [B, C], 1 for each action in the video.
         kind: "multi_hot" as printed, or "normalized", each divided by its
-            sum, as all peers do.
+            sum, as in other implementations.
 
     Returns:
         [B, 3, C+1] float32.
@@ -118,7 +118,8 @@ def guide_loss(
         background_activation: z_fg[t, 0], [B, T], after the softmax over
             classes.
         valid: [B, T].
-        reduction: "mean" over snippets as printed, or "sum" as the peers.
+        reduction: "mean" over snippets as printed, or "sum" as in other
+            implementations.
         detach: stop the gradient to the attention term; the attention inside
             z_fg still receives one.
 

@@ -1,6 +1,6 @@
 """Sections 3.1 to 3.5: the two-stream network, its loss, its training step.
 
-The files of this folder are the paper. Read them in this order: `layers`
+The files in this folder implement the paper. Read them in this order: `layers`
 (Sections 3.1 to 3.3, and the dictionary of 3.5), `losses` (Eq. 4 to 7),
 `model` (the network, Eq. 8), `localization` (Section 3.7). `options` declares
 the hyper-parameters; `replicas` has the sums over several devices.
@@ -417,7 +417,7 @@ class TwoStreamLocalizer(keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        """The model of a config; `loss_weights` is what files of before had."""
+        """The model of a config; older files have `loss_weights`."""
         config = dict(config)
         weights = config.pop("loss_weights", ())
         config |= dict(zip(_LAMBDAS, weights, strict=bool(weights)))

@@ -92,8 +92,9 @@ class ModelOptions(Options):
     )
     branches: str = option(
         "both",
-        "Branches that are fused (Tables 5 and 6). attention thresholds and "
-        "scores the foreground attention, the others the activation.",
+        "Branches that are fused (Tables 5 and 6). With attention alone, "
+        "localization uses the foreground attention; otherwise "
+        "--threshold_on and --score_on decide.",
         choices=("both", "attention", "mil"),
     )
     activation: str = option(
@@ -112,7 +113,8 @@ class ModelOptions(Options):
     )
     labels: str = option(
         "normalized",
-        "Targets of Eq. 5 as printed, or divided by their sum (the peers).",
+        "Targets of Eq. 5 as printed (multi_hot), or divided by their sum, as "
+        "in other implementations (normalized).",
         choices=("multi_hot", "normalized"),
     )
     lambda_fg: float = option(
@@ -133,7 +135,7 @@ class ModelOptions(Options):
     guide_reduction: str = option(
         "mean",
         "Guide loss (Eq. 7) over a video's snippets: mean as printed, or sum "
-        "as the peers.",
+        "as in other implementations.",
         choices=("mean", "sum"),
     )
     guide_detach: bool = option(
@@ -200,7 +202,8 @@ class LocalizationSettings(Options):
     )
     nms_tiou: float = option(
         0.5,
-        "Hard NMS drops what overlaps a better one by a higher tIoU.",
+        "Hard NMS drops a segment that overlaps a better one by more than "
+        "this tIoU.",
         low=0.0,
         high=1.0,
     )
@@ -211,7 +214,7 @@ class LocalizationSettings(Options):
         high=1e6,
     )
     max_detections: int = option(
-        1000, "Detections kept a video, best first.", low=1, high=100_000
+        1000, "Detections kept per video, best first.", low=1, high=100_000
     )
 
 

@@ -63,7 +63,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     @contextlib.contextmanager
     def saving_at_sigterm(self):
-        """In this block SIGTERM ends the training after a step, saved.
+        """Within this block, SIGTERM saves after a step and ends the training.
 
         `fit` then raises Terminated.
         """

@@ -1,7 +1,7 @@
 """TensorBoard's files of a run: what happens if they cannot be written.
 
 TensorFlow raises errors for some of the events that it could not write, and
-loses others without a word.
+loses others silently.
 """
 
 import contextlib

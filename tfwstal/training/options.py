@@ -24,7 +24,7 @@ class TrainingOptions(Options):
     upsample_short: str = option(
         "none",
         "Videos shorter than T are padded and masked (none), or their "
-        "snippets are repeated to T (repeat, as the peers do).",
+        "snippets are repeated to T (repeat, as in other implementations).",
         choices=("none", "repeat"),
     )
     batch_size: int = option(

@@ -1,4 +1,4 @@
-"""Summaries of the model's inside during training, for TensorBoard.
+"""Summaries of the model's internals during training, for TensorBoard.
 
 Every few epochs the model is run on a few videos, and the result is written to
 a folder of events. docs/watching.md explains each tag. Summaries draw no

@@ -192,8 +192,8 @@ class Workers:
         if others.size:
             raise InputError(
                 f"{what}: worker {others[0]} "
-                f"({self.addresses[others[0]]}) has not the same as worker "
-                f"0; {remedy}"
+                f"({self.addresses[others[0]]}) differs from worker 0; "
+                f"{remedy}"
             )
 
     def batches(self, batches):

@@ -62,7 +62,7 @@ def read_detections(path, file_format="auto", classes=None, label=None):
         else:
             section = _labelled(section, label)
     except Problem as error:
-        found = "found by content" if file_format == "auto" else "as told"
+        found = "found by content" if file_format == "auto" else "as given"
         others = ", ".join(name for name in _READERS if name != chosen)
         raise InputError(
             f"{path}: {error}; it was read as --format={chosen} ({found}); "

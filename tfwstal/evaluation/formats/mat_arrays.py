@@ -64,7 +64,7 @@ def read(content):
     try:
         for kind, data in _unpacked(elements, room):
             if kind != _MATRIX:
-                raise Damaged(f"an element of type {kind} is no variable")
+                raise Damaged(f"an element of type {kind} is not a variable")
             name, value = _variable(data, order, 0)
             found[name] = value
     # Of NumPy and of decoding, for numbers that contradict each other.
@@ -213,7 +213,7 @@ def _children(elements, shape, fields, depth):
     for place in np.ndindex(values.shape):
         kind, data = elements.next()
         if kind != _MATRIX:
-            raise Damaged(f"an element of type {kind} is no value")
+            raise Damaged(f"an element of type {kind} is not a value")
         values[place] = _variable(data, elements.order, depth + 1)[1]
     return values
 

@@ -76,5 +76,5 @@ def _video(value):
     if isinstance(value, str):
         return value.strip()
     if not float(value).is_integer() or value < 0:
-        raise Problem(f"{value} is no number of a video")
+        raise Problem(f"{value} is not a video number")
     return f"video_test_{int(value):07d}"

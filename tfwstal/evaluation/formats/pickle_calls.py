@@ -107,7 +107,7 @@ def _check_memory(content):
 
 
 def _num_values(value, known):
-    """How many values one would see who goes through all of `value`.
+    """The number of values in `value`; repeated ones count each time.
 
     Args:
         value: as `load` returns it.
