@@ -27,7 +27,9 @@ def gradient_norm(optimizer, gradients):
     """
     norm = tf.linalg.global_norm(gradients)
     if not hasattr(optimizer, "initial_scale"):
-        return norm, 1.0
+        return norm / (
+            getattr(optimizer, "loss_scale_factor", None) or 1.0
+        ), 1.0
     scale = tf.convert_to_tensor(
         getattr(optimizer, "dynamic_scale", optimizer.initial_scale)
     )

@@ -247,6 +247,51 @@ def test_logged_loss_is_the_mean_over_the_epoch():
     assert history["cls_fg"][0] == pytest.approx(float(alone), rel=1e-5)
 
 
+def test_dropout_acts_on_the_mil_branch_alone_and_in_training_alone():
+    model = random_model(dropout=0.5, embedding_dropout=0.0)
+    inputs, _ = random_batch([20, 30])
+    still, moved = model(inputs), model(inputs, training=True)
+    for name in ("embedding", "attention", "attention_logits"):
+        np.testing.assert_array_equal(moved[name], still[name])
+    for name in ("class_logits", "mil_logits"):
+        assert np.abs(moved[name] - still[name]).max() > 1e-3
+    again = model(inputs, training=True)["class_logits"]
+    assert np.abs(moved["class_logits"] - again).max() > 1e-3
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_embedding_dropout_acts_in_training_alone(residual):
+    model = random_model(dropout=0.0, embedding_dropout=0.5, residual=residual)
+    inputs, _ = random_batch([20, 30])
+    still, moved = model(inputs), model(inputs, training=True)
+    assert np.abs(moved["embedding"] - still["embedding"]).max() > 1e-3
+    # Half of what the convolution adds is zero, the other half is doubled.
+    base = inputs["features"] if residual else 0.0
+    added = still["embedding"] - base
+    kept = (moved["embedding"] - base)[added > 1e-3] / added[added > 1e-3]
+    assert_close(np.unique(np.round(kept, 3)), [0.0, 2.0])
+    assert 0.3 < np.mean(kept > 1.0) < 0.7
+
+
+def test_evaluation_has_no_dropout_and_all_weights():
+    model = random_model(
+        dropout=0.5,
+        embedding_dropout=0.5,
+        warmup_steps=10,
+        background_warmup_steps=10,
+    )
+    model.compile(optimizer="adam")
+    inputs, actions = random_batch([20, 30])
+    found = model.evaluate(inputs, actions, verbose=0, return_dict=True)
+    terms = model.loss_terms(inputs, actions, model(inputs))
+    terms = {name: float(np.mean(value)) for name, value in terms.items()}
+    weights = model.loss_weights
+    total = sum(weights[name] * terms[name] for name in TERMS)
+    assert found["loss"] == pytest.approx(total, rel=1e-5)
+    for name in TERMS:
+        assert found[name] == pytest.approx(terms[name], rel=1e-5)
+
+
 def test_others_are_other_values_of_every_argument():
     defaults = tfwstal.TwoStreamLocalizer(3, 5).get_config()
     for name in ("name", "dtype", "trainable", "num_classes", "feature_dim"):
