@@ -1,8 +1,8 @@
-"""Runs the commands and examples of the README and docs/ unchanged.
+"""Runs the README's commands and the Python of README and docs/keras.md.
 
-The `bash` blocks of these pages run one after the other in one folder, the
-README's first. A `sh` block needs something that a test does not have (a
-server, a film, hours) and is not run.
+test_evaluation_docs.py runs the commands of docs/evaluation.md. A `sh` block
+needs something that a test does not have (a server, a film, hours) and is not
+run; that its flags exist is tested here.
 """
 
 import json
@@ -76,22 +76,16 @@ def workplace(tmp_path_factory):
         for number in (1, 2, 3):
             values = rng.random((12 + number, 1024)).astype(np.float32)
             np.save(features / stream / f"video_{number}.npy", values)
-    joined = [
-        np.load(features / stream / "video_3.npy") for stream in ("rgb", "flow")
-    ]
-    np.save(features / "joined.npy", np.concatenate(joined, axis=1))
     (labels,) = blocks("csv")
     (features / "labels.csv").write_text(labels)
     truth = re.search(r'`(\{"database".*?\}\})`', README, flags=re.DOTALL)
     json.loads(truth.group(1))
     (folder / "ground_truth.json").write_text(truth.group(1))
-    (features / "joined.npy").rename(folder / "joined.npy")
     six = commands(README)
     assert len(six) == 6
     for words in six:
         assert words[0] == "python"
         run(folder, *words[1:])
-    (folder / "joined.npy").rename(features / "joined.npy")
     return folder
 
 
@@ -114,16 +108,6 @@ assert len(again.trainable_variables) == 2
 print(len(best), scores.shape)
 """
     assert run_code(workplace, code).splitlines()[-1] == "2 (2, 4)"
-
-
-# test_evaluation_docs.py runs those of docs/evaluation.md, with other files.
-@pytest.mark.parametrize(
-    "page", sorted(set(PAGES[1:]) - {"docs/evaluation.md"})
-)
-def test_the_commands_of_a_page(workplace, page):
-    for words in commands((ROOT / page).read_text(encoding="utf-8")):
-        assert words[0] == "python"
-        run(workplace, *words[1:])
 
 
 def test_its_make_targets_are_there():
