@@ -10,7 +10,7 @@ from tfwstal.config import Config
 from tfwstal.training import collapse
 
 
-def signs(foreground, chosen):
+def signs(foreground, chosen, lambda_smt=0.05):
     """`collapse.signs` of 100 snippets of two actions, Run and Jump.
 
     Args:
@@ -23,7 +23,7 @@ def signs(foreground, chosen):
     assert len(attention) == len(logits) == 100
     # The order of the snippets does not matter.
     np.random.default_rng(0).shuffle(attention)
-    return collapse.signs(attention, logits, ("Run", "Jump"), 0.5)
+    return collapse.signs(attention, logits, ("Run", "Jump"), 0.5, lambda_smt)
 
 
 HALF = ((0.05, 50), (0.95, 50))  # no sign
@@ -80,7 +80,12 @@ def test_one_class_that_takes_all(chosen, name):
     else:
         (sentence,) = found
         assert "dictionary has collapsed" in sentence
-        assert f"{max(chosen)}.0% of the snippets choose {name}" in sentence
+        assert f"{max(chosen)}.0% of 100 snippets" in sentence
+        assert f" choose {name}, more" in sentence
+        assert "--lambda_smt" in sentence
+        (sentence,) = signs(HALF, chosen, lambda_smt=0)
+        assert "dictionary" not in sentence
+        assert "--lambda_smt" not in sentence
 
 
 def test_a_sign_has_the_numbers_and_what_to_try():

@@ -186,7 +186,7 @@ class LocalizationSettings(Options):
     inflation: float = option(
         0.2,
         "Length of each outer area of Eq. 9, as a part of the proposal's.",
-        low=1e-6,
+        low=1e-3,
         high=1e3,
     )
     samples_per_snippet: int = option(

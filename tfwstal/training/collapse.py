@@ -32,7 +32,7 @@ _CALMER = (
 )
 
 
-def signs(foreground, class_logits, classes, learning_rate):
+def signs(foreground, class_logits, classes, learning_rate, lambda_smt):
     """Finds signs of a collapse in a model's outputs for training videos.
 
     The bounds are constants of this module:
@@ -50,35 +50,37 @@ def signs(foreground, class_logits, classes, learning_rate):
         class_logits: [N, C+1] p of the same snippets, class 0 the background.
         classes: names of the C actions.
         learning_rate: learning rate of the training, for the advice.
+        lambda_smt: weight of L_smt; with 0 the dictionary is not trained.
 
     Returns:
         list of sentences, empty for a healthy model.
     """
     found, calmer = [], _CALMER.format(rate=learning_rate)
-    seen = f"in {len(foreground)} snippets of a sample of the training videos"
+    seen = f"{len(foreground)} snippets of a sample of the training videos"
     if (foreground > LOW_ATTENTION).mean() < MIN_SHARE:
         found.append(
             "the foreground attention has died: its mean is "
             f"{foreground.mean():.2g} and its 99th percentile "
-            f"{np.percentile(foreground, 99):.2g} {seen}, where a trained one "
-            f"exceeds {LOW_ATTENTION} in at least {MIN_SHARE:.0%}; {calmer}; "
+            f"{np.percentile(foreground, 99):.2g} in {seen}, where a trained "
+            f"one exceeds {LOW_ATTENTION} in at least {MIN_SHARE:.0%}; {calmer}; "
             "with many classes, a longer --background_warmup_epochs first"
         )
     if (foreground <= HIGH_ATTENTION).mean() < MIN_SHARE:
         found.append(
             "the foreground attention separates nothing: its mean is "
             f"{foreground.mean():.6f}, and it exceeds {HIGH_ATTENTION} in "
-            f"{(foreground > HIGH_ATTENTION).mean():.1%} {seen}; {calmer}; or "
-            "a lower --attention_bias"
+            f"{(foreground > HIGH_ATTENTION).mean():.1%} of {seen}; {calmer}; "
+            "or a lower --attention_bias"
         )
     count = np.bincount(class_logits.argmax(axis=1))
     largest, share = count.argmax(), count.max() / count.sum()
     if share > MAX_CLASS_SHARE:
         name = ("background", *classes)[largest]
         found.append(
-            f"the dictionary has collapsed: {share:.1%} of the snippets "
-            f"choose {name!r} {seen}, more than {MAX_CLASS_SHARE:.0%}; "
-            f"{calmer}; or a lower --lambda_smt"
+            ("the dictionary has collapsed: " if lambda_smt else "")
+            + f"{share:.1%} of {seen} choose {name!r}, more than "
+            f"{MAX_CLASS_SHARE:.0%}; {calmer}"
+            + ("; or a lower --lambda_smt" if lambda_smt else "")
         )
     return found
 

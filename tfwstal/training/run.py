@@ -208,6 +208,7 @@ def _signs_of_collapse(run, model, sample):
         class_logits,
         run.training.info.classes,
         run.training.options.learning_rate,
+        run.training.model_options.lambda_smt,
     )
 
 
