@@ -62,8 +62,9 @@ def signs(foreground, class_logits, classes, learning_rate, lambda_smt):
             "the foreground attention has died: its mean is "
             f"{foreground.mean():.2g} and its 99th percentile "
             f"{np.percentile(foreground, 99):.2g} in {seen}, where a trained "
-            f"one exceeds {LOW_ATTENTION} in at least {MIN_SHARE:.0%}; {calmer}; "
-            "with many classes, a longer --background_warmup_epochs first"
+            f"one exceeds {LOW_ATTENTION} in at least {MIN_SHARE:.0%}; "
+            f"{calmer}; with many classes, a longer "
+            "--background_warmup_epochs first"
         )
     if (foreground <= HIGH_ATTENTION).mean() < MIN_SHARE:
         found.append(
