@@ -1,4 +1,4 @@
-"""COMMAND: converts I3D features and labels to sharded TFRecords.
+"""Converts I3D features and labels to sharded TFRecords.
 
     OUTPUT_DIR/
       NAME-train.tfrecord-00000-of-00010 ...  one Example a video (record.py)

@@ -1,4 +1,4 @@
-"""Command: films -> I3D features, a folder that convert reads.
+r"""Films -> I3D features, a folder that convert reads.
 
     python -m tfrecords_tools.extract --videos=my_videos \
         --rgb_checkpoint=rgb_imagenet/model.ckpt \

@@ -1,4 +1,4 @@
-r"""COMMAND: statistics of a set of videos, and what is wrong with it.
+r"""Statistics of a set of videos, and what is wrong with it.
 
     python -m tfrecords_tools.inspect --data_dir=records
     python -m tfrecords_tools.inspect --features_dir=my_features \

@@ -1,4 +1,4 @@
-"""COMMAND: writes a dataset with planted actions, in ACM-Net's layout.
+"""Writes a dataset with planted actions, in ACM-Net's layout.
 
     OUTPUT_DIR/
       gt.json             {"version", "database": {video: {"subset",

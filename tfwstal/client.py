@@ -1,4 +1,4 @@
-"""COMMAND: asks a model server for the actions of a video, or checks it.
+r"""Asks a model server for the actions of a video, or checks it.
 
     python -m tfwstal.client --server=localhost:8500 \
         --features=rgb.npy,flow.npy --detections=detections.json

@@ -43,6 +43,7 @@ def start(command, tensorflow=True):
         tensorflow: whether the command uses TensorFlow, which is then
             imported here without its start-up notes.
     """
+    sys.excepthook = _excepthook
     _define_flags(command, flags.FLAGS)
     app.define_help_flags()
     try:
@@ -51,6 +52,14 @@ def start(command, tensorflow=True):
         _fail(str(error).removeprefix("ERROR:: "))
     if tensorflow:
         quiet_start.import_tensorflow()
+
+
+def _excepthook(kind, error, traceback):
+    """Answers Ctrl-C during the imports in a line, not with a traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def run(main, command):

@@ -1,4 +1,4 @@
-r"""COMMAND: detections and ground truth -> mean average precision.
+r"""Detections and ground truth -> mean average precision.
 
     python -m tfwstal.evaluate --ground_truth=gt.json --subset=test \
         --detections=detections.json --report=report.json

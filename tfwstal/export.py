@@ -1,4 +1,4 @@
-"""COMMAND: writes a run as a SavedModel for TensorFlow Serving.
+"""Writes a run as a SavedModel for TensorFlow Serving.
 
     python -m tfwstal.export --run_dir=runs/a --export_dir=models/tfwstal
 

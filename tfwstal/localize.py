@@ -1,4 +1,4 @@
-"""COMMAND: detects the actions in videos with a trained run.
+r"""Detects the actions in videos with a trained run.
 
     python -m tfwstal.localize --run_dir=runs/a --data_dir=records \
         --split=test --detections=detections.json

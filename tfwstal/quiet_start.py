@@ -28,7 +28,7 @@ def import_tensorflow():
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # this writes notes too
-        except BaseException:
+        except Exception:
             notes.seek(0)
             os.write(stderr, notes.read())
             raise

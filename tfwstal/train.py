@@ -1,4 +1,4 @@
-"""COMMAND: trains a model on a folder of records.
+r"""Trains a model on a folder of records.
 
     python -m tfwstal.train --flagfile=configs/thumos14.flags \
         --data_dir=records --run_dir=runs/a

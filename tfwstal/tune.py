@@ -1,4 +1,4 @@
-r"""COMMAND: searches hyper-parameters by cross-validation, Section 4.1.
+r"""Searches hyper-parameters by cross-validation, Section 4.1.
 
     python -m tfwstal.tune --flagfile=configs/thumos14.flags --tune=losses \
         --max_trials=20 --data_dir=records --tune_dir=tuned/losses

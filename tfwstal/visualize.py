@@ -1,4 +1,4 @@
-r"""COMMAND: draws videos on a time axis, as in the paper's Figure 3.
+r"""Draws videos on a time axis, as in the paper's Figure 3.
 
     python -m tfwstal.visualize --ground_truth=gt.json \
         --detections=detections.json --run_dir=runs/a --data_dir=records \

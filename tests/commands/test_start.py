@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -167,3 +168,20 @@ def test_a_command_hides_tensorflows_log_messages(tmp_path):
     found = python("-P", "-c", script, BROKEN="1", **path)
     assert found.stderr.startswith("first")
     assert "no such library" in found.stderr
+
+
+def test_an_interrupt_during_the_imports_is_one_line():
+    code = """
+import sys
+from tfwstal import command_line, quiet_start
+
+def interrupted():
+    raise KeyboardInterrupt
+
+quiet_start.import_tensorflow = interrupted
+sys.argv = ["train"]
+command_line.start("train")
+"""
+    found = python("-c", code)
+    assert found.stderr == "interrupted\n"
+    assert found.returncode == -signal.SIGINT
