@@ -100,6 +100,9 @@ LOCALIZATION = {
     "soft_beta_1": "--nms=soft --samples_per_snippet=4 --beta=1",
     "soft_low_eta": "--nms=soft --samples_per_snippet=4 "
     "--eta=0.001,0.002,0.005,0.01,0.015,0.02,0.025",
+    # The two of these that were taken, together.
+    "low_eta_on_attention": "--nms=soft --samples_per_snippet=4 "
+    "--eta=0.001,0.002,0.005,0.01,0.015,0.02,0.025 --score_on=attention",
     "soft_alpha_0.05": "--nms=soft --samples_per_snippet=4 --alpha=0.05",
 }
 

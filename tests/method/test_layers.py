@@ -13,6 +13,15 @@ def test_residual_block_starts_near_the_identity():
     assert 0 < moved < 0.3
 
 
+def test_a_convolution_alone_starts_at_the_usual_size():
+    block = layers.ResidualBlock(kernel_size=3, residual=False)
+    block.build((None, None, 64))
+    # Uniform with a variance of 1 / fan-in.
+    fan_in = 3 * 64
+    deviation = np.std(np.asarray(block.conv.kernel))
+    np.testing.assert_allclose(deviation, fan_in**-0.5, rtol=0.05)
+
+
 def test_zero_padding_removes_nan_from_value_and_gradient():
     values = tf.Variable([[1.0, np.nan], [2.0, 3.0]])
     valid = tf.constant([[True, False], [True, True]])

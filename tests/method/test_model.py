@@ -411,12 +411,21 @@ def test_a_frozen_model_is_loaded_frozen(tmp_path):
         ({"sigma": (8, 2, 0)}, "sigma=8,2,0: must be at least 1"),
         ({"dropout": float("nan")}, "dropout=nan: must be at least 0"),
         ({"lambda_smt": -1.0}, "lambda_smt=-1.0: must be at least 0"),
+        ({"num_classes": 0}, "num_classes=0: must be at least 1"),
+        ({"feature_dim": 0}, "feature_dim=0: must be at least 1"),
+        ({"warmup_steps": -1}, "warmup_steps=-1: must be at least 0"),
+        (
+            {"background_warmup_steps": -1},
+            "background_warmup_steps=-1: must be at least 0",
+        ),
     ],
     ids=str,
 )
 def test_a_wrong_option_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        tfwstal.TwoStreamLocalizer(3, 5, **arguments)
+        tfwstal.TwoStreamLocalizer(
+            **{"num_classes": 3, "feature_dim": 5, **arguments}
+        )
 
 
 def test_an_unknown_option_is_refused():

@@ -66,6 +66,14 @@ class TwoStreamLocalizer(keras.Model):
         background_warmup_steps=0,
         **kwargs,
     ):
+        for name, value, least in (
+            ("num_classes", num_classes, 1),
+            ("feature_dim", feature_dim, 1),
+            ("warmup_steps", warmup_steps, 0),
+            ("background_warmup_steps", background_warmup_steps, 0),
+        ):
+            if not value >= least:
+                raise ValueError(f"{name}={value}: must be at least {least}")
         given = {
             field.name: kwargs.pop(field.name)
             for field in dataclasses.fields(ModelOptions)
