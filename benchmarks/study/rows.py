@@ -40,6 +40,8 @@ ACTIVITYNET = (
     "--flagfile=configs/activitynet13.flags",
     "--residual",
     "--background_warmup_epochs=0",
+    "--eta=0.005:0.025:0.005",
+    "--score_on=activation",
     "--samples_per_snippet=1",
     "--nms=hard",
     "--subset=test",
@@ -213,6 +215,10 @@ WIDE_READINGS = {
 # flags are those of Tables 3 and 5.
 _ACTIVITYNET_TRAINING = "--noresidual --background_warmup_epochs=5"
 ACTIVITYNET_CHOSEN = f"{_ACTIVITYNET_TRAINING} {LOCALIZATION['soft_samples']}"
+# That of the recipe, found last; the row is chosen+low_eta_on_attention.
+ACTIVITYNET_RECIPE = (
+    f"{_ACTIVITYNET_TRAINING} {LOCALIZATION['low_eta_on_attention']}"
+)
 
 # What eta cuts with 200 classes, where a uniform softmax is 1/201: THUMOS-14's
 # thresholds or the recipe's, in a softmax of p (plain) or of a x p (weighted).

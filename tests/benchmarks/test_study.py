@@ -30,7 +30,7 @@ def test_the_recipe_is_the_one_that_was_chosen():
     chosen = readings(*rows.NARROW, *rows.CHOSEN.split())
     recipe = "--flagfile=configs/thumos14.flags"
     assert readings(recipe, "--lambda_smt=0.14") == chosen
-    chosen = readings(*rows.ACTIVITYNET, *rows.ACTIVITYNET_CHOSEN.split())
+    chosen = readings(*rows.ACTIVITYNET, *rows.ACTIVITYNET_RECIPE.split())
     recipe = "--flagfile=configs/activitynet13.flags"
     assert readings(recipe, "--lambda_smt=0.14", "--subset=test") == chosen
 

@@ -164,7 +164,11 @@ def test_help_has_every_flag_that_a_command_names_or_reads():
         ),
         ("thumos14_as_printed", "labels", "multi_hot"),
         ("activitynet13", "batch_size", 32),
-        ("activitynet13", "eta", (0.005, 0.01, 0.015, 0.02, 0.025)),
+        (
+            "activitynet13",
+            "eta",
+            (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025),
+        ),
     ],
 )
 def test_recipes_say_what_the_paper_says(recipe, name, value):
