@@ -194,6 +194,8 @@ COLLAPSE = {
     "chosen_fast_wide": f"{CHOSEN} --learning_rate=0.0003 --epochs=15 "
     "--precision=mixed_bfloat16",
     "chosen_wide_bfloat16": f"{CHOSEN} --precision=mixed_bfloat16",
+    "chosen_wide_bfloat16_rate_warmup": f"{CHOSEN} "
+    "--precision=mixed_bfloat16 --rate_warmup_epochs=5",
     "chosen_fast_wide_rate_warmup": f"{CHOSEN} --learning_rate=0.0003 "
     "--epochs=15 --precision=mixed_bfloat16 --rate_warmup_epochs=5",
     "chosen_fast_wide_background_warmup": f"{CHOSEN} --learning_rate=0.0003 "
