@@ -259,21 +259,29 @@ def _with_recipes(argv):
     found = []
     for argument in argv:
         name = argument.lstrip("-").removeprefix("flagfile=")
-        if argument.startswith(("--flagfile=", "-flagfile=")):
-            path = pathlib.Path(name)
-            if not path.is_file() and path.parts[:1] == ("configs",):
-                for folder in _RECIPE_FOLDERS:
-                    shipped = folder.joinpath(*path.parts[1:])
-                    if shipped.is_file():
-                        argument = f"--flagfile={shipped}"
-                        break
-                else:
-                    raise InputError(
-                        f"{argument} does not exist; the recipes are "
-                        f"{', '.join(_recipes())}"
-                    )
+        path = pathlib.Path(name)
+        is_recipe = argument.startswith(("--flagfile=", "-flagfile="))
+        if is_recipe and not path.exists():
+            argument = f"--flagfile={_shipped(path)}"
         found.append(argument)
     return found
+
+
+def _shipped(path):
+    """The recipe configs/NAME that comes with the package.
+
+    Raises:
+        InputError: if there is none of that name; lists those that exist.
+    """
+    if path.parts[:1] == ("configs",):
+        for folder in _RECIPE_FOLDERS:
+            shipped = folder.joinpath(*path.parts[1:])
+            if shipped.is_file():
+                return shipped
+    raise InputError(
+        f"--flagfile={path} does not exist; the recipes are "
+        f"{', '.join(_recipes())}"
+    )
 
 
 def _recipes():

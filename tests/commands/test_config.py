@@ -57,7 +57,10 @@ def test_recipes_are_found_from_any_folder(tmp_path, monkeypatch):
             "configs/acmnet_style.flags, configs/activitynet13.flags, ",
         ),
         (["stray"], "unexpected argument 'stray'"),
-        (["--flagfile=none.flags"], "none.flags"),
+        (
+            ["--flagfile=recipes/thumos14.flags"],
+            "recipes/thumos14.flags does not exist; the recipes are configs/",
+        ),
         (["--seed=5000000000"], "must be at most"),
     ],
 )

@@ -51,6 +51,25 @@ def test_masked_top_k_mean_gradient_is_one_over_k():
     )
 
 
+def test_masked_top_k_mean_of_a_length_that_the_graph_does_not_know():
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec([None, None, 2]),
+            tf.TensorSpec([None], tf.int32),
+        ]
+    )
+    def mean(values, num_snippets):
+        return layers.masked_top_k_mean(values, num_snippets, 8)
+
+    # One snippet: k = max(1 // 8, 1) = 1.
+    one = mean(tf.constant([[[4.0, -6.0]]]), tf.constant([1]))
+    np.testing.assert_array_equal(one, [[4, -6]])
+    # 17 snippets: k = 2, of 0 to 16 and of 0 to -16.
+    ramp = np.arange(17, dtype=np.float32)
+    two = mean(tf.constant([np.stack([ramp, -ramp], 1)]), tf.constant([17]))
+    np.testing.assert_array_equal(two, [[15.5, -0.5]])
+
+
 def test_dictionary_looks_up_the_recognized_class():
     dictionary = layers.CentroidDictionary(2)
     dictionary.build((None, None, 2))

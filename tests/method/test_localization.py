@@ -125,6 +125,29 @@ def test_contrast_of_every_segment_is_the_oracle(seed, length, inflation):
     np.testing.assert_allclose(contrast, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_contrast_late_in_a_long_video():
+    # After 20,000 snippets a float32 running sum is rounded to 1e-3.
+    length, inflation = 20_000, 0.2
+    z = np.random.default_rng(0).random((1, length)).astype(np.float32)
+    start = np.arange(length - 60, length - 10, 5)
+    end = start + 5
+    contrast = localization.outer_inner_contrast(
+        tf.constant(z),
+        tf.zeros(len(start), tf.int32),
+        tf.constant(start, tf.float32),
+        tf.constant(end, tf.float32),
+        inflation,
+    )
+    # The oracle walks over each snippet, so it gets the last 100; each outer
+    # area is one snippet long and inside them.
+    cut = length - 100
+    expected = [
+        reference.outer_inner_contrast(z[0, cut:], s - cut, e - cut, inflation)
+        for s, e in zip(start, end, strict=True)
+    ]
+    np.testing.assert_allclose(contrast, expected, rtol=1e-5, atol=1e-6)
+
+
 def suppress(segments, **arguments):
     """Choice and scores of `localization.suppress`, as lists."""
     row, start, end, scores = zip(*segments, strict=True)

@@ -463,3 +463,16 @@ def test_the_foreground_starts_with_its_bias():
     model = tfwstal.TwoStreamLocalizer(3, 5, attention_bias=2.5)
     bias = model.attention.scores.bias
     np.testing.assert_array_equal(bias, [2.5, 0, 0])
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_more_snippets_than_features_are_refused(traced):
+    model = random_model(2)
+    call = tf.function(model) if traced else model
+    inputs, _ = random_batch([8, 5], seed=0)
+    call(inputs)
+    inputs["num_snippets"] = np.array([9, 5], np.int32)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="num_snippets exceeds T"
+    ):
+        call(inputs)

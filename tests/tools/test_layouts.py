@@ -849,6 +849,22 @@ def test_what_is_legal_but_seldom_meant(tmp_path):
     assert "the split 'tset' has 1 videos" in doubts
     assert "2 classes have no training video, such as 'Jump'" in doubts
     assert "the classes 'Run' and 'run' differ in case alone" in doubts
+    assert "comma" not in doubts
+
+
+def test_labels_separated_by_commas_and_a_validation_split(tmp_path):
+    write_folders(tmp_path)
+    rows = ["b_many,\"Run,Jump\",train", "a_one,Run,train"]
+    rows = ["video_id,labels,split", *rows, "long,Run,validation"]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    config = {"missing_features": "skip"}
+    doubts = " | ".join(discover(tmp_path, **config).doubts())
+    assert "the class 'Run,Jump' has a comma in its name" in doubts
+    assert "the split 'validation' has 1 videos" in doubts
+    rows.append("c_none,Run,test")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    doubts = " | ".join(discover(tmp_path, **config).doubts())
+    assert "validation" not in doubts
 
 
 # === Published annotations ===

@@ -67,7 +67,9 @@ class Source:
     def doubts(self):
         """What is legal, but seldom meant, as sentences."""
         counts = collections.Counter(video.split for video in self.videos)
-        unknown = counts.keys() - {"train", "test", "validation"}
+        usual = {"train", "test"}
+        if counts["test"]:
+            usual.add("validation")
         trained = {
             label
             for video in self.videos
@@ -81,7 +83,7 @@ class Source:
         found = [
             f"the split {name!r} has {counts[name]} videos; train and "
             "localize use train and test unless told otherwise"
-            for name in sorted(unknown)
+            for name in sorted(counts.keys() - usual)
         ]
         if counts["train"] and untrained:
             found.append(
@@ -93,6 +95,12 @@ class Source:
             for names in spellings.values()
             if len(names) > 1
         ]
+        joined = [name for name in self.classes if "," in name]
+        if joined and self.annotations.suffix == ".csv":
+            found.append(
+                f"the class {joined[0]!r} has a comma in its name; "
+                f"{self.annotations.name} separates several labels by ;"
+            )
         if self.table:
             found.append(
                 f"{self.table.name} beside {self.annotations.name}: labels, "

@@ -165,7 +165,8 @@ def read(data_dir):
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{error.filename} is missing: {data_dir!r} is not a records "
-            "folder; write one with python -m tfrecords_tools.convert"
+            "folder; give another --data_dir, or write one with "
+            "python -m tfrecords_tools.convert"
         ) from None
     except OSError as error:
         raise InputError(

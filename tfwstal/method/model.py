@@ -161,10 +161,18 @@ class TwoStreamLocalizer(keras.Model):
         return self.dictionary.centroids
 
     def call(self, inputs, training=False):
-        """See the class."""
+        """See the class.
+
+        Raises:
+            tf.errors.InvalidArgumentError: if `num_snippets` exceeds T.
+        """
         num_snippets = tf.cast(inputs["num_snippets"], tf.int32)
         features = tf.cast(inputs["features"], self.compute_dtype)
         length = features.shape[1] or tf.shape(features)[1]
+        # XLA leaves this check out.
+        tf.debugging.assert_less_equal(
+            num_snippets, length, "num_snippets exceeds T of features [B, T, D]"
+        )
         valid = tf.sequence_mask(num_snippets, length)
 
         x = self.residual_block(features, valid, training=training)
@@ -217,7 +225,8 @@ class TwoStreamLocalizer(keras.Model):
         Layers that do not depend on the classes are copied. The background
         and each action in both lists keep their part of the classifiers and
         their centroid. New actions start as in a new model. The copy is not
-        compiled.
+        compiled. It is frozen if this model is as a whole (`trainable`), but
+        not where only single layers are.
 
         Args:
             own: names of this model's C actions, in their order.
