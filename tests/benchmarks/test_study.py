@@ -25,9 +25,15 @@ def test_all_rows_parse_and_differ(stage):
 def test_the_recipe_is_the_one_that_was_chosen():
     def readings(*flags):
         config = command_line.parse(["study", *flags], "train")
-        return config.group(ModelOptions), config.localization_settings()
+        return (
+            config.group(ModelOptions),
+            config.localization_settings(),
+            config.warmup_epochs,
+            config.background_warmup_epochs,
+            config.rate_warmup_epochs,
+        )
 
-    chosen = readings(*rows.NARROW, *rows.CHOSEN.split())
+    chosen = readings(*rows.NARROW, *rows.RECIPE.split())
     recipe = "--flagfile=configs/thumos14.flags"
     assert readings(recipe, "--lambda_smt=0.14") == chosen
     chosen = readings(*rows.ACTIVITYNET, *rows.ACTIVITYNET_RECIPE.split())
