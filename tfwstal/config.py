@@ -237,7 +237,8 @@ class Config(
         ("convert", "synthesize", "localize", "export", "evaluate", "inspect")
         + ("extract", "visualize"),
         "Frame rate the features were extracted at, in frames per second. "
-        "Extract converts films to it by time.",
+        "Records have their own, which localize uses with --data_dir. Extract "
+        "converts films to it by time.",
         low=1e-3,
         high=1e6,
     )
@@ -360,7 +361,8 @@ class Config(
     split: str = _flag(
         "test",
         ("train", "localize", "visualize"),
-        "Split to localize.",
+        "Split of the records to localize; for train the one that --eval_every "
+        "evaluates and --watch_videos are from.",
     )
 
     # === Exporting ===

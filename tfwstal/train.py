@@ -6,7 +6,9 @@ r"""Trains a model on a folder of records.
 The run folder receives model.keras, checkpoints/ (of an unfinished run),
 logs/ (TensorBoard), history.csv, flags.flags (the flags of the run, usable as
 a flagfile again) and classes.txt. If the training has collapsed, lines that
-begin with `warning:` say so at the end; docs/training.md explains them.
+begin with `warning:` say so at the end; docs/training.md explains them. One at
+the start proposes --learning_rate and --lambda_smt if the features have another
+width than those of the paper.
 
 To resume a run that was stopped, run the same command again; the result is the
 same as without the stop. At SIGTERM the command finishes its step, saves and
@@ -24,7 +26,11 @@ import dataclasses
 from tfwstal.data import folder
 from tfwstal.method.options import ModelOptions
 from tfwstal.training import loop, run, run_creation
-from tfwstal.training.options import RunOptions, TrainingOptions
+from tfwstal.training.options import (
+    RunOptions,
+    TrainingOptions,
+    values_for_width,
+)
 from tfwstal.training.workers import Workers
 
 
@@ -44,6 +50,12 @@ def main(config):
         config.run_dir, config.data_dir, flags, config.overwrite
     )
     workers.start(config.batch_size)
+    if workers.chief:
+        command_line.warn(
+            values_for_width(
+                info.feature_dim, config.learning_rate, config.lambda_smt
+            )
+        )
     training = loop.Training(
         info,
         config.data_dir,

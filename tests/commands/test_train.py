@@ -22,7 +22,7 @@ from tfwstal.errors import InputError
 from tfwstal.method.options import ModelOptions
 from tfwstal.training import loop, run_folder
 from tfwstal.training.callbacks import HistoryFile
-from tfwstal.training.options import TrainingOptions
+from tfwstal.training.options import TrainingOptions, values_for_width
 
 FAST = Config(
     num_snippets=20,
@@ -428,3 +428,18 @@ def test_the_run_records_the_time_scale_of_its_features(records, tmp_path):
     folder = run(records, tmp_path / "run", epochs=0)
     config = parse(["export", f"--run_dir={folder}"], "export")
     assert (config.fps, config.frames_per_snippet) == (30.0, 8)
+
+
+def test_values_for_another_width_are_proposed(records, tmp_path, capsys):
+    run(records, tmp_path / "run", epochs=0, learning_rate=1e-4)
+    width = records_folder.read(records).feature_dim
+    rate, smt = 1e-4 * 2048 / width, 0.05 * (2048 / width) ** 0.5
+    assert (
+        f"warning: the features are {width} wide, and the paper's values are "
+        f"for 2048; try --learning_rate={rate:.2g} --lambda_smt={smt:.2g}"
+    ) in capsys.readouterr().err
+    run(records, tmp_path / "own", epochs=0, lambda_smt=0.3)
+    assert "wide" not in capsys.readouterr().err
+    assert values_for_width(2048, 1e-4, 0.05) is None
+    assert "try --lambda_smt=0.1" in values_for_width(512, 0.01, 0.05)
+    assert "--lambda_smt" not in values_for_width(512, 1e-4, 0.0)

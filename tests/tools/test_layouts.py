@@ -854,7 +854,7 @@ def test_what_is_legal_but_seldom_meant(tmp_path):
 
 def test_labels_separated_by_commas_and_a_validation_split(tmp_path):
     write_folders(tmp_path)
-    rows = ["b_many,\"Run,Jump\",train", "a_one,Run,train"]
+    rows = ['b_many,"Run,Jump",train', "a_one,Run,train"]
     rows = ["video_id,labels,split", *rows, "long,Run,validation"]
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     config = {"missing_features": "skip"}

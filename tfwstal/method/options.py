@@ -127,7 +127,11 @@ class ModelOptions(Options):
         0.1, "Weight of the background loss, lambda_2.", low=0.0, high=1e6
     )
     lambda_smt: float = option(
-        0.05, "Weight of the semantic loss, lambda_3.", low=0.0, high=1e6
+        0.05,
+        "Weight of the semantic loss, lambda_3. The default is the paper's, "
+        "for features 2048 wide; for D features try 0.05 * sqrt(2048 / D).",
+        low=0.0,
+        high=1e6,
     )
     lambda_gui: float = option(
         0.002, "Weight of the guide loss, lambda_4.", low=0.0, high=1e6
@@ -149,17 +153,22 @@ class LocalizationSettings(Options):
 
     alpha: float = option(
         0.1,
-        "Classes whose video score is lower are dropped; if none is left, "
-        "the best stays.",
+        "Least video score of a class: a video is searched for the classes "
+        "with this score or more, and if there is none, for the best one.",
         low=0.0,
         high=1.0,
     )
     beta: float = option(
-        0.2, "Weight of the video score in Eq. 9.", low=0.0, high=1e6
+        0.2,
+        "Weight of the video score in Eq. 9; scores of segments are at most "
+        "1 + beta.",
+        low=0.0,
+        high=1e6,
     )
     eta: tuple[float, ...] = option(
         tuple(round(0.1 + 0.025 * i, 3) for i in range(33)),
-        "Thresholds that cut proposals, 0.1,0.2 or start:stop:step.",
+        "Thresholds, 0.1,0.2 or start:stop:step. Each run of snippets at or "
+        "above one of them is a proposal.",
         low=0.0,
         high=1.0,
         count="some",

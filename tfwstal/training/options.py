@@ -6,8 +6,11 @@ does not import TensorFlow.
 """
 
 import dataclasses
+import math
 
-from tfwstal.method.options import Options, option
+from tfwstal.method.options import ModelOptions, Options, option
+
+PUBLISHED_WIDTH = 2048  # of I3D's two streams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,8 +71,9 @@ class TrainingOptions(Options):
     )
     seed: int = option(
         0,
-        "Seed of weights, order, sampling and dropout; of the synthetic set; "
-        "of the folds and the order of trials.",
+        "Seed of the random numbers. For train: weights, order, sampling and "
+        "dropout; for synthesize: the whole set; for tune: folds and order of "
+        "trials; for evaluate: --bootstrap.",
         low=0,
         high=2**32 - 1,
     )
@@ -81,7 +85,13 @@ class TrainingOptions(Options):
         low=0,
         high=1_000_000,
     )
-    learning_rate: float = option(1e-4, "Learning rate.", low=1e-12, high=1e3)
+    learning_rate: float = option(
+        1e-4,
+        "Learning rate of the optimizer. The default is the paper's, for "
+        "features 2048 wide; for D features try 1e-4 * 2048 / D.",
+        low=1e-12,
+        high=1e3,
+    )
     rate_warmup_epochs: float = option(
         0.0,
         "Epochs over which the learning rate rises from 0 to its value.",
@@ -178,4 +188,38 @@ class RunOptions(Options):
         (),
         "Ids of videos of --split to draw in each summary; by default its "
         "first two.",
+    )
+
+
+def values_for_width(feature_dim, learning_rate, lambda_smt):
+    """A warning if features of another width meet the paper's values.
+
+    Adam moves each weight by about the learning rate, so a class's score, a
+    sum over D features, moves by the rate times D; L_smt is a distance, which
+    grows with the square root of D.
+
+    Args:
+        feature_dim: D of the training features.
+        learning_rate: as the flag.
+        lambda_smt: as the flag.
+
+    Returns:
+        A sentence with the values for D, or None if both flags differ from
+        the paper's or D is PUBLISHED_WIDTH.
+    """
+    ratio = PUBLISHED_WIDTH / feature_dim
+    scaled = {
+        "learning_rate": (learning_rate, TrainingOptions, ratio),
+        "lambda_smt": (lambda_smt, ModelOptions, math.sqrt(ratio)),
+    }
+    proposals = [
+        f"--{name}={factor * value:.2g}"
+        for name, (value, options, factor) in scaled.items()
+        if value == getattr(options, name)
+    ]
+    if ratio == 1 or not proposals:
+        return None
+    return (
+        f"the features are {feature_dim} wide, and the paper's values are for "
+        f"{PUBLISHED_WIDTH}; try {' '.join(proposals)}"
     )
