@@ -189,6 +189,7 @@ COLLAPSE = {
     "fast_clip": "--learning_rate=0.006 --clip_norm=1",
     "chosen_fast": f"{CHOSEN} --learning_rate=0.006",
     "chosen_0.0024": f"{CHOSEN} --learning_rate=0.0024",
+    "chosen_0.0024_rate_warmup": f"{RECIPE} --learning_rate=0.0024",
     "chosen_fast_clip": f"{CHOSEN} --learning_rate=0.006 --clip_norm=1",
     "chosen_fast_rate_warmup": f"{CHOSEN} --learning_rate=0.006 "
     "--rate_warmup_epochs=5",
