@@ -87,6 +87,7 @@ def test_every_one_of_keras_trains(name):
             name.upper(), 0.01, weight_decay=0.1, clip_norm=1.0, ema=0.9
         )
     )
+    assert moved(optimizers.make_optimizer(name, 0.01, warmup_steps=5))
 
 
 @pytest.mark.parametrize("name", ["AdamW", "Lion"])
@@ -211,6 +212,15 @@ class TestAddons:
                 optimizers.make_optimizer(name, 0.01)
             return
         made = optimizers.make_optimizer(name, 0.01, clip_norm=1.0)
+        assert moved(made, steps=7)
+
+    @pytest.mark.parametrize("name", [*optimizers.ADDONS, *WRAPPED])
+    def test_each_takes_a_rising_rate_or_says_why_not(self, name):
+        if name in ("COCOB", "ConditionalGradient"):
+            with pytest.raises(InputError, match="argument|rate_warmup_epochs"):
+                optimizers.make_optimizer(name, 0.01, warmup_steps=5)
+            return
+        made = optimizers.make_optimizer(name, 0.01, warmup_steps=5)
         assert moved(made, steps=7)
 
     @pytest.mark.parametrize(

@@ -32,6 +32,8 @@ ADDONS = {
     "Yogi": "AdamW, Lion",
 }
 WRAPPERS = ("Lookahead", "MovingAverage", "SWA")
+# It reads the rate as a number, where the others also take a schedule.
+_CONSTANT_RATE = "conditionalgradient"
 
 
 def make_optimizer(
@@ -62,6 +64,11 @@ def make_optimizer(
     outer, inner = _parts(name)
     decay = {"weight_decay": weight_decay}
     if warmup_steps > 1:
+        if _CONSTANT_RATE in (outer, inner):
+            raise InputError(
+                f"--optimizer={name} takes no rate that rises; give "
+                "--rate_warmup_epochs=0"
+            )
         # Adam's first steps move every weight by about the learning rate,
         # even if its gradient is small or noisy. A linear rise.
         learning_rate = keras.optimizers.schedules.PolynomialDecay(
