@@ -258,11 +258,10 @@ def _with_recipes(argv):
     """Lets --flagfile=configs/x.flags be found from any folder."""
     found = []
     for argument in argv:
-        name = argument.lstrip("-").removeprefix("flagfile=")
-        path = pathlib.Path(name)
-        is_recipe = argument.startswith(("--flagfile=", "-flagfile="))
-        if is_recipe and not path.exists():
-            argument = f"--flagfile={_shipped(path)}"
+        if argument.startswith(("--flagfile=", "-flagfile=")):
+            path = pathlib.Path(argument.partition("=")[2])
+            if not path.exists():
+                argument = f"--flagfile={_shipped(path)}"
         found.append(argument)
     return found
 
@@ -271,7 +270,7 @@ def _shipped(path):
     """The recipe configs/NAME that comes with the package.
 
     Raises:
-        InputError: if there is none of that name; lists those that exist.
+        InputError: if no recipe has that name; the message lists all recipes.
     """
     if path.parts[:1] == ("configs",):
         for folder in _RECIPE_FOLDERS:

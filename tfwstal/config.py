@@ -361,8 +361,8 @@ class Config(
     split: str = _flag(
         "test",
         ("train", "localize", "visualize"),
-        "Split of the records to localize; for train the one that --eval_every "
-        "evaluates and --watch_videos are from.",
+        "Split to localize. For train: the split that --eval_every evaluates, "
+        "and that contains --watch_videos.",
     )
 
     # === Exporting ===

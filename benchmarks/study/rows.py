@@ -191,18 +191,16 @@ COLLAPSE = {
     "chosen_0.0024": f"{CHOSEN} --learning_rate=0.0024",
     "chosen_0.0024_rate_warmup": f"{RECIPE} --learning_rate=0.0024",
     "chosen_fast_clip": f"{CHOSEN} --learning_rate=0.006 --clip_norm=1",
-    "chosen_fast_rate_warmup": f"{CHOSEN} --learning_rate=0.006 "
-    "--rate_warmup_epochs=5",
+    "chosen_fast_rate_warmup": f"{RECIPE} --learning_rate=0.006",
     "chosen_fast_bias_2": f"{CHOSEN} --learning_rate=0.006 --attention_bias=2",
     "chosen_fast_background_warmup": f"{CHOSEN} --learning_rate=0.006 "
     "--background_warmup_epochs=5",
     "chosen_fast_wide": f"{CHOSEN} --learning_rate=0.0003 --epochs=15 "
     "--precision=mixed_bfloat16",
     "chosen_wide_bfloat16": f"{CHOSEN} --precision=mixed_bfloat16",
-    "chosen_wide_bfloat16_rate_warmup": f"{CHOSEN} "
-    "--precision=mixed_bfloat16 --rate_warmup_epochs=5",
-    "chosen_fast_wide_rate_warmup": f"{CHOSEN} --learning_rate=0.0003 "
-    "--epochs=15 --precision=mixed_bfloat16 --rate_warmup_epochs=5",
+    "chosen_wide_bfloat16_rate_warmup": f"{RECIPE} --precision=mixed_bfloat16",
+    "chosen_fast_wide_rate_warmup": f"{RECIPE} --learning_rate=0.0003 "
+    "--epochs=15 --precision=mixed_bfloat16",
     "chosen_fast_wide_background_warmup": f"{CHOSEN} --learning_rate=0.0003 "
     "--epochs=15 --precision=mixed_bfloat16 --background_warmup_epochs=5",
 }

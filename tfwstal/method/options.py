@@ -153,8 +153,8 @@ class LocalizationSettings(Options):
 
     alpha: float = option(
         0.1,
-        "Least video score of a class: a video is searched for the classes "
-        "with this score or more, and if there is none, for the best one.",
+        "Minimum video score. Only the classes of a video that reach it are "
+        "localized; if no class does, the best one is.",
         low=0.0,
         high=1.0,
     )
